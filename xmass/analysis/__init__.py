@@ -1,0 +1,1 @@
+"""What is computed from trajectories: connectivity, spectra, phase, dynamics, comparison."""

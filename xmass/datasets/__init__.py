@@ -1,0 +1,1 @@
+"""Connectomes and cohorts by name."""

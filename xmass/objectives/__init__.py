@@ -1,0 +1,10 @@
+"""Scores of simulated against recorded data: each names its variables, its direction, and a differentiable function of arrays."""
+
+from xmass.objectives.bold_sd_ratio import bold_sd_ratio as bold_sd_ratio
+from xmass.objectives.combine import Combined as Combined
+from xmass.objectives.combine import combine as combine
+from xmass.objectives.fc_corr import fc_corr as fc_corr
+from xmass.objectives.fc_rmse import fc_rmse as fc_rmse
+from xmass.objectives.mean_fc import mean_fc as mean_fc
+from xmass.objectives.objective import Objective as Objective
+from xmass.objectives.timeseries_rmse import timeseries_rmse as timeseries_rmse
