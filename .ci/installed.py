@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import xmass
@@ -14,7 +15,7 @@ def main(repository: str) -> int:
     installed = Path(str(xmass.__file__)).parent
     tracked = subprocess.run(["git", "ls-files", "xmass"], cwd=repository, capture_output=True, text=True, check=True).stdout.split("\n")
     missing = [name for name in tracked if name and not (installed.parent / name).is_file()]
-    print(f"xmass {xmass.__version__}: {len(tracked) - 1} files tracked, {len(missing)} missing from the installed package")
+    print(f"xmass {version('xmass')}: {len(tracked) - 1} files tracked, {len(missing)} missing from the installed package")
     print("\n".join(missing))
     return int(bool(missing) or "site-packages" not in installed.parts or len(tracked) < 2)
 

@@ -1,7 +1,7 @@
 """Imports point one way, labels stay above arrays, and nothing is configured globally: read from the source by ``ast``.
 
-The order is that of the table in docs/contributing.md. A module may import what stands above it in ``LAYERS``, never what stands beside or below it;
-imports inside functions and under ``TYPE_CHECKING`` count as well.
+The order is that of the table in docs/contributing.md. A module may import what stands above it in ``LAYERS``, never what stands beside
+or below it; imports inside functions and under ``TYPE_CHECKING`` count as well.
 """
 
 from __future__ import annotations
