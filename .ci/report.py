@@ -1,4 +1,4 @@
-"""Sums up junit reports and lists what was skipped; fails if a report is missing or a test was skipped for want of shared data that are there."""
+"""Sums up junit reports, lists the skipped tests, and fails if one was skipped for want of shared data that are there."""
 
 from __future__ import annotations
 
