@@ -1,1 +1,7 @@
-"""What is computed from trajectories: connectivity, spectra, phase, dynamics, comparison."""
+"""What is computed from a stored series, and its comparison with recordings: Dataset in, Dataset out, lazy if the input is."""
+
+from xmass.analysis.compare import compare as compare
+from xmass.analysis.connectivity import average_fc as average_fc
+from xmass.analysis.connectivity import functional_connectivity as functional_connectivity
+from xmass.analysis.preprocess import preprocess as preprocess
+from xmass.analysis.spectra import intrinsic_frequency as intrinsic_frequency

@@ -1,0 +1,90 @@
+"""What an objective is: a named score of two arrays, and which variables they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+Direction = Literal["max", "min"]
+Takes = Literal["fc", "series", "paired"]
+
+
+class Variables(NamedTuple):
+    """The variable taken from each side; None means the one data variable that both sides have."""
+
+    simulated: str | None
+    recorded: str | None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A score of simulated data against recorded data.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(simulated, recorded)`` of two arrays, numpy or jax; it reduces the last two axes and broadcasts the others.
+    name : str
+        The name of the score in the result of ``compare``.
+    direction : {"max", "min"}
+        Whether large or small is good.
+    takes : {"fc", "series", "paired"}
+        What ``function`` is given: two FC matrices ``(..., region, region)`` (a series becomes its FC, a matrix is taken as
+        it is); two series ``(..., time, region)`` whose lengths may differ; or two series of one period and one length,
+        paired sample by sample, in one unit.
+    simulated, recorded : str, optional
+        The variables; by default the one data variable that both sides have.
+    meaning : str
+        One line for the attributes of the result.
+    same_unit : bool
+        The two variables must have one unit, because the score depends on it.
+
+    Raises
+    ------
+    ValueError
+        If ``direction`` or ``takes`` is none of the above, or ``name`` is empty.
+
+    Examples
+    --------
+    An objective of one's own:
+
+    >>> import numpy as np
+    >>> from xmass.objectives import Objective
+    >>> def largest_difference(simulated, recorded):
+    ...     return abs(simulated - recorded).max(axis=(-2, -1))
+    >>> mine = Objective(largest_difference, name="fc_worst", direction="min", takes="fc")
+    >>> float(mine(np.eye(3), np.zeros((3, 3))))
+    1.0
+    """
+
+    function: Callable[[Any, Any], Any]
+    name: str
+    direction: Direction
+    takes: Takes = "fc"
+    simulated: str | None = None
+    recorded: str | None = None
+    meaning: str = ""
+    same_unit: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("an objective has an empty name, needs one: Objective(function, name='my_score', direction='min').")
+        if self.direction not in ("max", "min"):
+            raise ValueError(f"objective {self.name!r} has direction={self.direction!r}, needs 'max' or 'min'.")
+        if self.takes not in ("fc", "series", "paired"):
+            raise ValueError(f"objective {self.name!r} has takes={self.takes!r}, needs 'fc', 'series' or 'paired'.")
+
+    @property
+    def variables(self) -> Variables:
+        """The variables of both sides."""
+        return Variables(self.simulated, self.recorded)
+
+    @property
+    def terms(self) -> tuple[tuple[float, Objective], ...]:
+        """The sum that this objective is: itself, once."""
+        return ((1.0, self),)
+
+    def __call__(self, simulated: Any, recorded: Any) -> Any:
+        """Score of two arrays; see ``takes`` for what they are."""
+        return self.function(simulated, recorded)
