@@ -1,0 +1,1 @@
+"""The numerical core: plain arrays ``(region, run)``, no labels, no units."""

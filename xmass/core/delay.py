@@ -1,0 +1,192 @@
+"""Delayed coupling: a plan made on the host, and the kernel that follows it.
+
+The history of every source region is a row of a ring in memory, so the sum that a block of M steps receives is, for each
+edge, a weight times one contiguous slice of the row. A block reads the past alone, hence M is at most the shortest delay.
+Nothing above this file sees an index.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+_GROUP = 8
+_MERGE = 1.3
+_UNROLL_WIDTH = 16
+_SLICE = lax.GatherDimensionNumbers(offset_dims=(1,), collapsed_slice_dims=(), start_index_map=(0,))
+
+
+class Level(NamedTuple):
+    """One block length and the jagged groups of edges that are read with it: (turns, targets) each."""
+
+    block: int
+    groups: tuple[tuple[int, int], ...]
+
+
+class DelayShape(NamedTuple):
+    """All sizes that shape the compiled kernel."""
+
+    levels: tuple[Level, ...]
+    history: int
+    row: int
+
+
+class DelayPlan(NamedTuple):
+    """The sizes, and per structure (connectome and set of delays) the index and weight arrays of every group."""
+
+    shape: DelayShape
+    arrays: list[Any]
+    undelayed: list[np.ndarray] | None
+
+
+def plan_delays(weights: np.ndarray, steps: np.ndarray, *, width: int, ahead: int) -> DelayPlan:
+    """Plan the delayed coupling of several structures that share one compiled kernel.
+
+    Parameters
+    ----------
+    weights, steps : array ``(structure, edge_kind, region, region)``
+        Weights and delays in whole steps. ``edge_kind`` has length 1, or 2 for interpolated delays.
+    width : int
+        Runs in a tile.
+    ahead : int
+        Steps beyond the block that a scheme reads.
+    """
+    count, kinds, n, _ = weights.shape
+    delayed = (steps > 0) & (weights != 0.0)
+    undelayed = [w.sum(0) for w in np.where(steps == 0, weights, 0.0)]
+    has_undelayed = any(u.any() for u in undelayed)
+    history = int(steps[delayed].max(initial=0)) + 1
+    edges = delayed.any(axis=0)
+    shortest = np.where(delayed, steps, np.iinfo(np.int64).max).min(axis=0)
+    blocks = _blocks(shortest[edges], width, ahead) if edges.any() else ()
+    slack = 3 if width > 1 else 16
+    row = 2 * history + slack
+    if row % 64 == 0:
+        row += slack
+    levels, arrays = [], [[] for _ in range(count)]
+    for position, block in enumerate(blocks):
+        upper = blocks[position + 1] if position + 1 < len(blocks) else np.iinfo(np.int64).max
+        # The smallest blocks also take what is shorter than any of them would allow: there is nothing below.
+        member = edges & (shortest >= block) & (shortest < upper)
+        level, tables = _group(member, block)
+        levels.append(level)
+        for s in range(count):
+            arrays[s].append(_fill(tables, weights[s], steps[s], history, row, width))
+    return DelayPlan(DelayShape(tuple(levels), history, row), arrays, undelayed if has_undelayed else None)
+
+
+def _blocks(delays: np.ndarray, width: int, ahead: int) -> tuple[int, ...]:
+    """Block lengths: for a batch one, for single runs two where the shortest delay is much below the others."""
+    shortest = int(delays.min())
+    lengths = [m - ahead for m in (4, 8, 16, 32)]
+    if width > 1:
+        first = min(shortest, 8 - ahead)
+    else:
+        first = max((m for m in lengths if m <= shortest), default=shortest)
+    blocks = [first]
+    limit = 16 if width > 1 else 64
+    while blocks[-1] * 4 <= limit and (delays >= blocks[-1] * 4).mean() > 0.5 and (width == 1 or blocks[-1] < 4):
+        blocks.append(blocks[-1] * 4)
+    return tuple(blocks[:3])
+
+
+def _group(member: np.ndarray, block: int) -> tuple[Level, tuple[np.ndarray, list[np.ndarray]]]:
+    """Sort targets by in-degree and cut their edges into groups of eight; merge neighbours where padding stays small."""
+    kinds, n, _ = member.shape
+    sources = [np.flatnonzero(np.concatenate([member[kind, i] for kind in range(kinds)])) for i in range(n)]
+    degree = np.array([len(s) for s in sources])
+    order = np.argsort(-degree, kind="stable")
+    counts = [int((degree > first).sum()) for first in range(0, int(degree.max(initial=0)), _GROUP)]
+    groups: list[list[int]] = []
+    for c in counts:
+        if groups and groups[-1][1] * (groups[-1][0] + 1) < _MERGE * (groups[-1][2] + c):
+            groups[-1][0] += 1
+            groups[-1][2] += c
+        else:
+            groups.append([1, c, c])
+    tables, first = [], 0
+    for turns, targets, _ in groups:
+        table = np.full((turns, _GROUP, targets), -1, dtype=np.int64)
+        for t in range(targets):
+            own = sources[order[t]][first : first + turns * _GROUP]
+            flat = np.full(turns * _GROUP, -1, dtype=np.int64)
+            flat[: len(own)] = own
+            table[:, :, t] = flat.reshape(turns, _GROUP)
+        tables.append(table)
+        first += turns * _GROUP
+    return Level(block, tuple((g[0], g[1]) for g in groups)), (order, tables)
+
+
+def _fill(tables: tuple[np.ndarray, list[np.ndarray]], weights: np.ndarray, steps: np.ndarray, history: int, row: int, width: int) -> dict:
+    """Index and weight arrays of one level for one structure. Padding reads row 0 with weight 0."""
+    order, groups = tables
+    n = weights.shape[-1]
+    bases, values = [], []
+    for table in groups:
+        kind, source = np.divmod(np.maximum(table, 0), n)
+        target = order[: table.shape[2]][None, None, :]
+        d = steps[kind, target, source]
+        w = np.where((table >= 0) & (d > 0), weights[kind, target, source], 0.0)
+        d = np.where((table >= 0) & (d > 0), d, history)
+        bases.append(((source * row + history - d) * width).astype(np.uint32))
+        values.append(w)
+    inverse = np.empty(n, dtype=np.int32)
+    inverse[order] = np.arange(n, dtype=np.int32)
+    return {"base": bases, "weight": values, "inverse": inverse}
+
+
+def contract(ring: jax.Array, slot: jax.Array, level: Level, arrays: dict, ahead: int) -> jax.Array:
+    """Sums ``(region, block + ahead, run)`` that arrive during the block which starts at ``slot`` of the ring."""
+    n, _, runs = ring.shape
+    length = (level.block + ahead) * runs
+    flat = ring.reshape(-1)
+    offset = slot.astype(jnp.uint32) * np.uint32(runs)
+    total = jnp.zeros((n, length), ring.dtype)
+    for (turns, targets), base, weight in zip(level.groups, arrays["base"], arrays["weight"], strict=True):
+
+        def add(part: jax.Array, edges: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+            starts, values = edges
+            for k in range(_GROUP):
+                part = part + values[k][:, None] * _slices(flat, starts[k] + offset, length)
+            return part, None
+
+        part = jnp.zeros((targets, length), ring.dtype)
+        if length <= _UNROLL_WIDTH:
+            for turn in range(turns):
+                part, _ = add(part, (base[turn], weight[turn]))
+        else:
+            part, _ = lax.scan(add, part, (base, weight))
+        total = total + part if targets == n else total.at[:targets].add(part)
+    return total[arrays["inverse"]].reshape(n, level.block + ahead, runs)
+
+
+def _slices(flat: jax.Array, start: jax.Array, width: int) -> jax.Array:
+    return lax.gather(flat, start[:, None], _SLICE, slice_sizes=(width,), mode="promise_in_bounds")
+
+
+def empty_ring(past: jax.Array, shape: DelayShape, slot: jax.Array) -> jax.Array:
+    """A ring that holds ``past``, ``(region, history, run)`` from oldest to newest, the newest at ``slot``."""
+    history = shape.history
+    index = (lax.iota(jnp.int32, history) + slot.astype(jnp.int32) + 1) % history
+    half = jnp.zeros_like(past).at[:, index].set(past)
+    pad = jnp.zeros((past.shape[0], shape.row - 2 * history, past.shape[2]), past.dtype)
+    return jnp.concatenate([half, half, pad], axis=1)
+
+
+def write(ring: jax.Array, values: jax.Array, slot: jax.Array, history: int) -> jax.Array:
+    """Put ``(region, run)`` at ``slot`` and at its mirror."""
+    zero = jnp.zeros((), slot.dtype)
+    column = values[:, None, :]
+    ring = lax.dynamic_update_slice(ring, column, (zero, slot, zero))
+    return lax.dynamic_update_slice(ring, column, (zero, slot + history, zero))
+
+
+def read_past(ring: jax.Array, slot: jax.Array, history: int) -> jax.Array:
+    """The ring's content ``(region, history, run)`` from oldest to newest, the newest at ``slot``."""
+    n, _, runs = ring.shape
+    zero = jnp.zeros((), slot.dtype)
+    return lax.dynamic_slice(ring, (zero, slot + 1, zero), (n, history, runs))

@@ -1,0 +1,161 @@
+"""Noise: counter-based normal numbers, and the processes made of them.
+
+A draw is keyed by (seed, stream) and counted by (absolute step, region), so it does not depend on how a run is cut into
+blocks, tiles or chunks. The generator is Threefry-2x32 with 20 rounds (Salmon et al. 2011, doi:10.1145/2063384.2063405),
+turned into pairs of normal numbers by the transform of Box and Muller (1958, doi:10.1214/aoms/1177706645). Everything here
+is float32, whatever the precision of the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from xmass.core.model import Value, parameter
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = np.uint32(0x1BD11BDA)
+
+
+def key_words(seed: int, stream: str) -> np.ndarray:
+    """Two 32-bit key words of a seed (any non-negative integer) and a stream name, made on the host."""
+    digest = hashlib.blake2b(f"{int(seed)}/{stream}".encode(), digest_size=8, person=b"xmass-noise").digest()
+    return np.frombuffer(digest, dtype="<u4").astype(np.uint32)
+
+
+def trial_seeds(seed: int, n: int) -> np.ndarray:
+    """The seeds of ``n`` trials: a hash of (seed, i), non-negative 63-bit integers."""
+    return np.array(
+        [
+            int.from_bytes(hashlib.blake2b(f"{int(seed)}/{i}".encode(), digest_size=8, person=b"xmass-trial").digest(), "little") >> 1
+            for i in range(n)
+        ],
+        dtype=np.int64,
+    )
+
+
+def threefry(k0: jax.Array, k1: jax.Array, c0: jax.Array, c1: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Threefry-2x32, 20 rounds: two uint32 words of key ``(k0, k1)`` and counter ``(c0, c1)``, broadcast together."""
+    k2 = k0 ^ k1 ^ _PARITY
+    keys = (k0, k1, k2)
+    x0, x1 = c0 + k0, c1 + k1
+    for group in range(5):
+        for r in _ROTATIONS[group % 2]:
+            x0 = x0 + x1
+            x1 = (x1 << np.uint32(r)) | (x1 >> np.uint32(32 - r))
+            x1 = x0 ^ x1
+        x0 = x0 + keys[(group + 1) % 3]
+        x1 = x1 + keys[(group + 2) % 3] + np.uint32(group + 1)
+    return x0, x1
+
+
+def _box_muller(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Two words to two independent standard normal numbers, as one complex number.
+
+    The radius comes from the top 24 bits of ``a``; the angle from ``b``: 30 bits within ±pi/4 and two bits for the quadrant,
+    so the polynomials need no range reduction.
+    """
+    f32 = np.float32
+    uniform = ((a >> np.uint32(8)).astype(jnp.float32) + f32(0.5)) * f32(2.0**-24)
+    radius = jnp.sqrt(f32(-2.0) * jnp.log(uniform))
+    t = ((b & np.uint32(0x3FFFFFFF)).astype(jnp.float32) * f32(2.0**-30) - f32(0.5)) * f32(np.pi / 2)
+    t2 = t * t
+    sine = t * (f32(1.0) + t2 * (f32(-1 / 6) + t2 * (f32(1 / 120) + t2 * f32(-1 / 5040))))
+    cosine = f32(1.0) + t2 * (f32(-0.5) + t2 * (f32(1 / 24) + t2 * (f32(-1 / 720) + t2 * f32(1 / 40320))))
+    swap = (b >> np.uint32(31)) == np.uint32(1)
+    sign = jnp.where((b >> np.uint32(30)) & np.uint32(1) == np.uint32(1), f32(-1.0), f32(1.0))
+    x = jnp.where(swap, -sine, cosine) * sign * radius
+    y = jnp.where(swap, cosine, sine) * sign * radius
+    return lax.complex(x, y)
+
+
+def normal_pairs(keys: jax.Array, first_step: jax.Array, n_steps: int, n_regions: int) -> jax.Array:
+    """Complex ``(step, ceil(region / 2), run)``: the real parts belong to the first half of the regions."""
+    half = -(-n_regions // 2)
+    steps = first_step.astype(jnp.uint32) + lax.iota(jnp.uint32, n_steps)
+    pairs = lax.iota(jnp.uint32, half)
+    shape = (n_steps, half, keys.shape[1])
+    k0 = jnp.broadcast_to(keys[0][None, None, :], shape)
+    k1 = jnp.broadcast_to(keys[1][None, None, :], shape)
+    c0 = jnp.broadcast_to(steps[:, None, None], shape)
+    c1 = jnp.broadcast_to(pairs[None, :, None], shape)
+    return _box_muller(*threefry(k0, k1, c0, c1))
+
+
+def unpack(pairs: jax.Array, n_regions: int) -> jax.Array:
+    """Normal numbers ``(region, run)`` of one step from its pairs."""
+    return jnp.concatenate([pairs.real, pairs.imag], axis=0)[:n_regions]
+
+
+def stationary_normal(keys: jax.Array, n_regions: int) -> jax.Array:
+    """One normal number per region and run for an initial value, from a counter that no step uses."""
+    last = jnp.full((), 0xFFFFFFFF, jnp.uint32)
+    return unpack(normal_pairs(keys, last, 1, n_regions)[0], n_regions)
+
+
+def initial_uniform(keys: jax.Array, n_regions: int) -> jax.Array:
+    """One uniform number in (0, 1) per region and run, float32."""
+    shape = (n_regions, keys.shape[1])
+    index = jnp.broadcast_to(lax.iota(jnp.uint32, n_regions)[:, None], shape)
+    k0, k1 = jnp.broadcast_to(keys[0], shape), jnp.broadcast_to(keys[1], shape)
+    word, _ = threefry(k0, k1, jnp.full(shape, 0xFFFFFFFE, jnp.uint32), index)
+    return ((word >> np.uint32(8)).astype(jnp.float32) + np.float32(0.5)) * np.float32(2.0**-24)
+
+
+class Noise(eqx.Module):
+    """A noise process attached to an input. ``white`` noise enters the state, other noise enters the input."""
+
+    white: ClassVar[bool] = False
+
+
+class WhiteNoise(Noise):
+    r"""Additive white noise, :math:`dx = f\,dt + \sigma\,dW`.
+
+    Only for an input that is added to the derivative of a state (one with the state's name). The increment of a step of
+    length :math:`dt` is :math:`\sigma\sqrt{dt}\,\xi`; Heun's method uses the same increment in both stages.
+
+    Parameters
+    ----------
+    sigma : float or DataArray
+        Standard deviation per square root of time, in the input's unit times √ms.
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> xm.HopfStep(noise_x=xm.WhiteNoise(sigma=0.01)).noise_x.sigma
+    0.01
+    """
+
+    white: ClassVar[bool] = True
+    sigma: Value = parameter(1.0, "input*ms^0.5", "noise amplitude")
+
+
+class OUProcess(Noise):
+    r"""Ornstein-Uhlenbeck noise, :math:`d\eta = (\mu-\eta)\,dt/\tau + \sigma\sqrt{2/\tau}\,dW`, advanced exactly.
+
+    ``sigma`` is the stationary standard deviation. The process starts from its stationary distribution unless
+    ``initial.noise_<input>`` is given, and is held over each step (Gillespie 1996, doi:10.1103/PhysRevE.54.2084).
+
+    Parameters
+    ----------
+    sigma, mean : float or DataArray
+        Stationary standard deviation and mean, in the input's unit.
+    tau : float, Quantity or DataArray
+        Correlation time [ms].
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> xm.HopfStep(noise_x=xm.OUProcess(sigma=0.1, tau=20.0)).noise_x.tau
+    20.0
+    """
+
+    sigma: Value = parameter(1.0, "input", "stationary standard deviation")
+    tau: Value = parameter(10.0, "ms", "correlation time")
+    mean: Value = parameter(0.0, "input", "mean")

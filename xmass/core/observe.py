@@ -1,0 +1,123 @@
+"""The observer protocol: series in, series or a number out, the same code during a run and after it.
+
+A run hands its observers one segment at a time: ``Block.values`` has the rows (time, region, run) of the segment, of which
+``lo <= row < hi`` are part of the run. Every observation works on such blocks only, so a stored trajectory cut into the same
+kind of blocks gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+class Block(NamedTuple):
+    """Rows of a series: values, the valid range, which rows come after the transient, and whether an output is due."""
+
+    values: jax.Array
+    lo: jax.Array
+    hi: jax.Array
+    first: jax.Array
+    keep: jax.Array
+    due: jax.Array
+
+    def mask(self) -> jax.Array:
+        """Rows that a reduction counts."""
+        row = lax.iota(jnp.int32, self.values.shape[0])
+        return (row >= self.lo) & (row < self.hi) & (self.first + row >= self.keep)
+
+
+class Timing(NamedTuple):
+    """In rows of its input: how many rows an observation takes at a time, and between two outputs (0: one at the end)."""
+
+    frame: int
+    period: int
+
+
+class Observation(eqx.Module):
+    """Something observed during a run: a series with its own period, or a reduction over time.
+
+    A subclass has the static fields ``of`` (a state, output, monitor function or other observation) and ``name``, under
+    which its parameters go.
+    """
+
+    reduces: ClassVar[bool] = False
+    unit: ClassVar[str] = ""
+    """Unit of the result; empty: that of the input."""
+
+    of: eqx.AbstractVar[Any]
+    name: eqx.AbstractVar[str]
+
+    def timing(self, row: float) -> Timing:
+        """Frame and period, for input rows ``row`` ms apart. Raises ValueError if they do not fit."""
+        raise NotImplementedError
+
+    def init(self, like: jax.Array) -> Any:
+        """State at time 0 for input rows shaped as ``like`` (region, run)."""
+        raise NotImplementedError
+
+    def step(self, state: Any, block: Block, timing: Timing, row: Any) -> tuple[Any, jax.Array | None]:
+        """Advance over one block; a series returns its output rows."""
+        raise NotImplementedError
+
+    def value(self, state: Any) -> jax.Array:
+        """Result of a reduction, run axis last."""
+        raise NotImplementedError
+
+
+class Source(NamedTuple):
+    """Where a tape comes from: ``kind`` is "state", "output" (made in the step), "derived" or "function" (made from the tape)."""
+
+    kind: str
+    name: str
+    function: Any = None
+
+
+class Node(NamedTuple):
+    """One observation in a run's graph, its input (a :class:`Source` or the index of another node) and its timing in steps."""
+
+    observation: Observation
+    input: Any
+    timing: Timing
+    rows: int
+    period_in: int
+    period: int
+
+
+def due_rows(period: int, segment: int) -> int:
+    """Output rows per segment of a series with a period in steps."""
+    return max(segment // period, 1)
+
+
+def choose_segment(periods: list[int], frames: list[int], *, block: int, limit: int, most: int) -> int:
+    """Steps per segment: every period divides it or is divided by it, every frame divides it.
+
+    ``limit`` is the preferred largest length, ``most`` the largest allowed, ``block`` a length that wastes no delayed read.
+    """
+    unit = math.lcm(1, *frames)
+
+    def fits(k: int) -> bool:
+        return all(p % k == 0 or k % p == 0 for p in periods)
+
+    candidates = [k for k in range(unit, max(limit, unit) + 1, unit) if fits(k)]
+    if candidates:
+        return max(candidates, key=lambda k: k / (-(-k // block) * block) * k / (k + 16))
+    k = unit
+    while k <= most:
+        if fits(k):
+            return k
+        k += unit
+    raise ValueError(
+        f"the monitors have periods of {sorted(set(periods))} steps and advance by {sorted(set(frames))} steps, which share no segment "
+        f"of at most {most} steps. Choose periods that are multiples of each other, or a smaller dt."
+    )
+
+
+def zeros_like_row(like: jax.Array) -> jax.Array:
+    """A zero row (region, run) of the same dtype."""
+    return jnp.zeros(like.shape, like.dtype)
