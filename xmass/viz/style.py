@@ -1,0 +1,74 @@
+"""What the figures share: axis labels with units, region ticks that stay readable, colours."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from xmass.labelled import schema
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SEQUENTIAL = "viridis"
+DIVERGING = "RdBu_r"
+ACCENT = "#c8102e"
+LABEL_SIZE = 7.0
+
+
+def axis_label(data: xr.DataArray, name: Hashable | None = None) -> str:
+    """``name [unit]``, without a unit for pure numbers."""
+    unit = data.attrs.get(schema.UNITS, "1")
+    text = str(data.name if name is None else name)
+    return text if unit in ("1", "", None) else f"{text} [{unit}]"
+
+
+def labels_along(data: xr.DataArray, dim: Hashable) -> list[str]:
+    """Tick labels of a dimension: its coordinate, else positions."""
+    values = data[dim].values if dim in data.coords else np.arange(data.sizes[dim])
+    return [f"{v:g}" if isinstance(v, float | np.floating) else str(v) for v in values]
+
+
+def ticks_that_fit(count: int, room: float, size: float = LABEL_SIZE) -> tuple[np.ndarray, float]:
+    """Which of ``count`` labels to write in ``room`` inches, and their font size: smaller first, then every n-th."""
+    points = 72 * room / max(count, 1)
+    if points >= 4.5:  # the smallest print that a reader can enlarge on a screen
+        return np.arange(count), min(size, 0.85 * points)
+    step = int(np.ceil(6.0 / points))
+    return np.arange(0, count, step), min(size, 5.5)
+
+
+def label_matrix_axes(ax: Axes, data: xr.DataArray) -> None:
+    """Labels of both region axes of a drawn matrix: rows receive, columns send."""
+    rows, columns = schema.MATRIX_DIMS
+    box = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
+    at, size = ticks_that_fit(data.sizes[rows], box.height)
+    ax.set_yticks(at, [labels_along(data, rows)[i] for i in at], fontsize=size)
+    at, size = ticks_that_fit(data.sizes[columns], box.width)
+    ax.set_xticks(at, [labels_along(data, columns)[i] for i in at], fontsize=size, rotation=90)
+    ax.tick_params(length=1.5, width=0.4, pad=1.5)
+    ax.set_ylabel(rows)
+    ax.set_xlabel(columns)
+
+
+def need_dims(data: xr.DataArray, needed: Sequence[Hashable], call: str) -> xr.DataArray:
+    """``data`` with exactly the dims ``needed``, in that order.
+
+    Raises
+    ------
+    TypeError
+        If it is no DataArray.
+    ValueError
+        If it has other dims; the message names the selection that makes it drawable.
+    """
+    if not isinstance(data, xr.DataArray):
+        raise TypeError(f"{call} got a {type(data).__name__}, needs a DataArray: take one variable, such as ds['fc'].")
+    missing = [d for d in needed if d not in data.dims]
+    extra = [d for d in data.dims if d not in needed]
+    if missing or extra:
+        fix = f"Select or average the others: .isel({', '.join(f'{d}=0' for d in extra)})." if extra else "Rename with .rename(...)."
+        raise ValueError(f"{call} got dims {tuple(data.dims)}, needs {tuple(needed)}. {fix}")
+    return data.transpose(*needed)

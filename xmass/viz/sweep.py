@@ -1,0 +1,180 @@
+"""Figures of a score over a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from xmass.labelled import schema
+from xmass.viz.style import ACCENT, SEQUENTIAL, axis_label, labels_along, ticks_that_fit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+class _Layout(NamedTuple):
+    x: Hashable
+    y: Hashable | None
+    facet: Hashable | None
+
+
+def plot_sweep(
+    score: xr.DataArray,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    facet: str | None = None,
+    direction: Literal["max", "min"] | None = None,
+) -> Figure:
+    """A score over one or two swept parameters, the optimum marked, one panel for each subject.
+
+    Parameters
+    ----------
+    score : DataArray
+        Up to three dims: two swept parameters and one for the panels, such as one variable of ``compare``; over one swept
+        parameter a line is drawn. Average trials before: ``score.mean("batch")``.
+    x, y : str, optional
+        The dims across and up; by default the longest that are left, the longer across.
+    facet : str, optional
+        The dim of the panels; by default ``subject``, or the dim that is left.
+    direction : {"max", "min"}, optional
+        What is best; by default ``score.attrs["direction"]``, else "max".
+
+    Returns
+    -------
+    Figure
+        Panels share one scale. Swept values are evenly spaced cells, whatever their spacing, so that a logarithmic grid is
+        readable; each title says the best value and where it is.
+
+    Raises
+    ------
+    ValueError
+        If there are other than one to three dims, or a name is not one of them.
+
+    Examples
+    --------
+    >>> import matplotlib; matplotlib.use("agg")
+    >>> import numpy as np, xarray as xr
+    >>> from xmass import viz
+    >>> score = xr.DataArray(np.arange(6.0).reshape(3, 2), dims=("k", "sigma"), coords={"k": [1, 2, 3], "sigma": [0.1, 0.2]})
+    >>> viz.plot_sweep(score).axes[0].get_title()
+    'best 5 at k = 3, sigma = 0.2'
+    """
+    import matplotlib.pyplot as plt
+
+    if not isinstance(score, xr.DataArray):
+        raise TypeError(f"plot_sweep got a {type(score).__name__}, needs a DataArray: take one objective, such as score['fc_corr'].")
+    best = direction or score.attrs.get("direction", "max")
+    if best not in ("max", "min"):
+        raise ValueError(f"plot_sweep got direction={best!r}, needs 'max' or 'min'.")
+    layout = _layout(score, x, y, facet)
+    score = score.compute()
+    panels = [score] if layout.facet is None else [score.isel({layout.facet: i}) for i in range(score.sizes[layout.facet])]
+    names = [""] if layout.facet is None else [f"{layout.facet} {label}: " for label in labels_along(score, layout.facet)]
+    columns = min(len(panels), 4)
+    rows = int(np.ceil(len(panels) / columns))
+    size = (4.4 * columns + 1.0, 3.6 * rows)
+    figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, sharex=True, sharey=True)
+    finite = score.values[np.isfinite(score.values)]
+    limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    image = None
+    for ax, panel, name in zip(grid.flat, panels, names, strict=False):
+        at = _optimum(panel, best)
+        image = _line(ax, panel, layout, at) if layout.y is None else _heatmap(ax, panel, layout, at, limits)
+        ax.set_title(_title(panel, at, name), fontsize=9)
+    for ax in grid.flat[len(panels) :]:
+        ax.set_visible(False)
+    for ax in grid[-1, :]:
+        ax.set_xlabel(axis_label(_coordinate(score, layout.x), layout.x))
+    for ax in grid[:, 0]:
+        ax.set_ylabel(axis_label(score, score.name or "score") if layout.y is None else axis_label(_coordinate(score, layout.y), layout.y))
+    if image is not None:
+        figure.colorbar(image, ax=grid, shrink=0.9, pad=0.02, label=axis_label(score, score.name or "score"))
+    return figure
+
+
+def _layout(score: xr.DataArray, x: str | None, y: str | None, facet: str | None) -> _Layout:
+    named = [d for d in (x, y, facet) if d is not None]
+    unknown = [d for d in named if d not in score.dims]
+    if unknown or len(set(named)) != len(named):
+        raise ValueError(f"plot_sweep got x={x!r}, y={y!r}, facet={facet!r}, needs different dims out of {tuple(score.dims)}.")
+    if not 1 <= score.ndim <= 3:
+        extra = [d for d in score.dims if d not in named]
+        raise ValueError(
+            f"plot_sweep got dims {tuple(score.dims)}, needs one to three: two swept parameters and one for the panels. "
+            f"Select or average the others, such as .mean({str(extra[-1])!r})."
+            if score.ndim
+            else "plot_sweep got one number, needs one to three dims, such as a swept parameter: print it instead."
+        )
+    left = [d for d in score.dims if d not in named]
+    panels: Hashable | None = facet
+    if panels is None and schema.SUBJECT in left and score.ndim > 1:
+        panels = schema.SUBJECT
+    elif panels is None and score.ndim == 3:
+        panels = min(left, key=lambda d: score.sizes[d])
+    left = sorted((d for d in left if d != panels), key=lambda d: -score.sizes[d])
+    across: Hashable = x if x is not None else left.pop(0)
+    up: Hashable | None = y if y is not None else (left.pop(0) if left else None)
+    return _Layout(across, up, panels)
+
+
+def _optimum(panel: xr.DataArray, best: str) -> dict[Hashable, int] | None:
+    if not bool(panel.notnull().any()):
+        return None
+    found = panel.argmax(...) if best == "max" else panel.argmin(...)
+    return {d: int(i) for d, i in found.items()}
+
+
+def _title(panel: xr.DataArray, at: dict[Hashable, int] | None, name: str) -> str:
+    if at is None:
+        return f"{name}no finite value"
+    where = ", ".join(f"{d} = {_short(_coordinate(panel, d).values[i])}" for d, i in at.items())
+    return f"{name}best {float(panel.isel(at)):.3g} at {where}"
+
+
+def _coordinate(score: xr.DataArray, dim: Hashable) -> xr.DataArray:
+    return score[dim] if dim in score.coords else xr.DataArray(np.arange(score.sizes[dim]), dims=dim)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, int | float | np.number) else str(value)
+
+
+def _heatmap(ax: Axes, panel: xr.DataArray, layout: _Layout, at: dict[Hashable, int] | None, limits: tuple[float, float]) -> Any:
+    values = panel.transpose(layout.y, layout.x).values
+    image = ax.imshow(values, origin="lower", aspect="auto", cmap=SEQUENTIAL, vmin=limits[0], vmax=limits[1], interpolation="nearest")
+    ax.set_facecolor("0.8")  # NaN: diverged
+    for dim, set_ticks, room in ((layout.x, ax.set_xticks, 3.4), (layout.y, ax.set_yticks, 2.8)):
+        assert dim is not None  # a heat map has both
+        labels = [_short(v) for v in _coordinate(panel, dim).values]
+        widest = max(len(label) for label in labels) * 0.075 if dim == layout.x else 0.12
+        step = max(int(np.ceil(len(labels) * (widest + 0.05) / room)), 1)
+        set_ticks(np.arange(0, len(labels), step), labels[::step], fontsize=8)
+    if at is not None:
+        ax.plot(at[layout.x], at[layout.y], marker="o", markersize=11, markerfacecolor="none", markeredgecolor="white", markeredgewidth=3)
+        ax.plot(at[layout.x], at[layout.y], marker="o", markersize=11, markerfacecolor="none", markeredgecolor=ACCENT, markeredgewidth=1.6)
+    return image
+
+
+def _line(ax: Axes, panel: xr.DataArray, layout: _Layout, at: dict[Hashable, int] | None) -> None:
+    x = _coordinate(panel, layout.x).values
+    numbers = x.dtype.kind in "fiu"
+    places = x if numbers else np.arange(x.size)
+    ax.plot(places, panel.values, marker="o", markersize=3, color="0.2", linewidth=1)
+    if numbers and _geometric(x):
+        ax.set_xscale("log")
+    if not numbers:
+        ax.set_xticks(places, labels_along(panel, layout.x), fontsize=ticks_that_fit(x.size, 3.4)[1], rotation=90)
+    if at is not None:
+        i = at[layout.x]
+        ax.plot(places[i], panel.values[i], marker="o", markersize=10, markerfacecolor="none", markeredgecolor=ACCENT, markeredgewidth=1.6)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _geometric(x: np.ndarray) -> bool:
+    """Values in equal ratios, and over more than a decade."""
+    return bool(x.size > 2 and (x > 0).all() and x.max() > 10 * x.min() and np.allclose(np.diff(np.log(x)), np.log(x[1] / x[0])))
