@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 import xarray as xr
@@ -56,7 +56,9 @@ def complete_matrix_labels(matrix: xr.DataArray) -> xr.DataArray:
     return matrix
 
 
-def _align_one(recorded: xr.DataArray, simulated: xr.DataArray, dim: Hashable, *, what: str, advice) -> xr.DataArray:  # noqa: ANN001
+def _align_one(
+    recorded: xr.DataArray, simulated: xr.DataArray, dim: Hashable, *, what: str, advice: Callable[[Hashable], str]
+) -> xr.DataArray:
     if dim not in simulated.coords or dim not in recorded.coords:
         if simulated.sizes[dim] != recorded.sizes[dim]:
             raise ValueError(
