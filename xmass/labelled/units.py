@@ -194,7 +194,7 @@ def _dequantify_coords(data: Labelled) -> Labelled:
     if not units:
         return data
     plain = data.coords.to_dataset().pint.dequantify(format="~C")
-    return data.drop_indexes([name for name in units if name in data.indexes]).assign_coords(
+    return data.drop_indexes([name for name in units if name in data.xindexes]).assign_coords(
         {name: plain[name].assign_attrs({UNITS: text}) for name, text in units.items()}
     )
 
