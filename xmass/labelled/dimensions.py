@@ -95,7 +95,7 @@ def check_dimensions(function: Callable[..., Mapping[str, Any]], in_units: Any, 
     >>> check_dimensions(drift, ("ms", "mV"), {"v": "mV/ms"}, where="Leak.drift")
     >>> check_dimensions(drift, ("s", "mV"), {"v": "mV/ms"}, where="Leak.drift")
     Traceback (most recent call last):
-    ValueError: Leak.drift returns v in mV/s, needs mV/ms: the same dimension, but 1 mV/s is 0.001 mV/ms. ...
+    ValueError: Leak.drift returns v in mV/s, needs mV/ms: the same dimension, but mV/s is 0.001 times mV/ms. ...
     """
     scalars = jax.tree.map(lambda _: jax.ShapeDtypeStruct((), np.float32), in_units)
 
@@ -288,7 +288,7 @@ def _spelled(value: _Value) -> str:
 def _difference(left: _Value, right: _Value) -> str:
     if left.unit.has_same_dim(right.unit):
         scale = f"{left.unit.magnitude / right.unit.magnitude:g}"
-        return f": the same dimension, but 1 {_unit(left)} is {scale} {_unit(right)}. Give a parameter the unit that converts."
+        return f": the same dimension, but {_unit(left)} is {scale} times {_unit(right)}. Give a parameter the unit that converts."
     written = [value for value in (left, right) if value.constant is not None]
     if written:
         other = right if written[0] is left else left
