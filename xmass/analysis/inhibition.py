@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,7 @@ import xarray as xr
 from xmass.core.model import declared_parameters
 from xmass.labelled.connectome import connectome_weights
 from xmass.labelled.schema import LONG_NAME, MATRIX_DIMS, REGION, REGION_OTHER, UNITS
+from xmass.labelled.suggest import nearest
 from xmass.labelled.units import to_declared
 from xmass.models import inhibition as formulas
 from xmass.models.wong_wang import WongWangExcInhStep
@@ -62,7 +62,8 @@ def inhibition_control(
     TypeError
         If ``G`` or a parameter is neither a number nor a DataArray.
     ValueError
-        For NaN, a rate that is not positive, labels that the connectome does not have, or a target that would need negative inhibition.
+        For NaN, a rate that is not positive, labels that the connectome does not have, or a target
+        that would need negative inhibition, or an inhibitory gating variable above 1.
 
     References
     ----------
@@ -99,7 +100,11 @@ def inhibition_control(
     J_i = J_i.transpose(*(d for d in order if d != REGION_OTHER and d != REGION), REGION).rename("J_i")
     J_i.attrs = {UNITS: "nA", LONG_NAME: "local inhibition that keeps the target rate"}
     if not isinstance(G.data, jax.core.Tracer):
-        _check(J_i)
+        S_i = xr.apply_ufunc(
+            lambda coupling, S_e, *values: formulas.inhibitory_gating(formulas.ExcInhParameters(*values), S_e, coupling),
+            *(G.compute() * drive, point.S_e, *p),
+        )
+        _check(J_i, S_i)
         _warn_beyond(G, _critical(weights, p, point), float(point.rate.mean()))
     return J_i
 
@@ -136,7 +141,7 @@ def critical_coupling(
     >>> import xarray as xr
     >>> weights = xr.DataArray([[0.0, 1.0], [1.0, 0.0]], dims=("region", "region_other"))
     >>> round(float(critical_coupling(weights)), 3)
-    1.409
+    1.245
     """
     weights = _weights(connectome)
     p = _parameters(parameters, weights)
@@ -189,9 +194,7 @@ def _parameters(given: Mapping[Any, Any] | None, weights: xr.DataArray) -> formu
     values: dict[str, Any] = dict(formulas.ExcInhParameters()._asdict())
     for name, value in (given or {}).items():
         if name not in FIELDS:
-            near = difflib.get_close_matches(str(name), FIELDS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(FIELDS)}."
-            raise KeyError(f"{name!r} is not a parameter of WongWangExcInhStep: {hint}")
+            raise KeyError(f"{name!r} is not a parameter of WongWangExcInhStep{nearest(name, FIELDS)}")
         values[name] = value
     units = {declared.name: declared.unit for declared in declared_parameters(WongWangExcInhStep)}
     return formulas.ExcInhParameters(*(_labelled(value, name, units[name], weights) for name, value in values.items()))
@@ -227,14 +230,19 @@ def _critical(weights: xr.DataArray, p: formulas.ExcInhParameters, point: formul
     return critical.rename("critical_coupling")
 
 
-def _check(J_i: xr.DataArray) -> None:
-    bad = np.argwhere((J_i < 0).values)
-    if len(bad):
-        place = {str(d): J_i[d].values[i].item() if d in J_i.coords else int(i) for d, i in zip(J_i.dims, bad[0], strict=True)}
-        raise ValueError(
-            f"the target rate would need J_i = {float(J_i.values[tuple(bad[0])]):.3g} nA at {place}, needs inhibition of zero or more. "
-            "Give a lower target_rate, or parameters with more excitation."
-        )
+def _check(J_i: xr.DataArray, S_i: xr.DataArray) -> None:
+    for name, value, bad, needed in (
+        ("J_i", J_i, J_i < 0, "inhibition of 0 nA or more"),
+        ("S_i", S_i, S_i > 1, "a gating variable of 1 or less, the bound of the model"),
+    ):
+        places = np.argwhere(bad.values)
+        if len(places):
+            which = zip(value.dims, places[0], strict=True)
+            place = {str(d): value[d].values[i].item() if d in value.coords else int(i) for d, i in which}
+            raise ValueError(
+                f"the target rate would need {name} = {float(value.values[tuple(places[0])]):.3g} at {place}, needs {needed}. "
+                "Give a lower target_rate, or other parameters."
+            )
 
 
 def _warn_beyond(G: xr.DataArray, critical: xr.DataArray, rate: float) -> None:

@@ -1,1 +1,99 @@
 """Connectomes and cohorts by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import xarray as xr
+
+from xmass.datasets.cohort import example_cohort, make_cohort, record_cohort
+from xmass.datasets.example import example_connectome
+from xmass.labelled.suggest import nearest
+
+__all__ = ["DatasetInfo", "list_datasets", "load_dataset", "make_cohort", "record_cohort", "register_dataset"]
+
+Loader = Callable[[], xr.Dataset]
+
+
+class DatasetInfo(NamedTuple):
+    """A name that :func:`load_dataset` knows, and what is behind it."""
+
+    name: str
+    description: str
+
+
+_LOADERS: dict[str, tuple[Loader, str]] = {
+    "example_connectome": (example_connectome, "8 regions R0..R7: symmetric weights, distances up to 80 mm, positions"),
+    "example_cohort": (example_cohort, "4 synthetic subjects of 68 regions: weights, distances, BOLD simulated at known parameters"),
+}
+
+
+def list_datasets() -> list[DatasetInfo]:
+    """Name and description of every Dataset that :func:`load_dataset` knows.
+
+    Examples
+    --------
+    >>> [name for name, description in list_datasets()][:2]
+    ['example_connectome', 'example_cohort']
+    """
+    return [DatasetInfo(name, description) for name, (_, description) in _LOADERS.items()]
+
+
+def load_dataset(name: str) -> xr.Dataset:
+    """A Dataset by its name, in memory.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`list_datasets`.
+
+    Returns
+    -------
+    Dataset
+        A new one with each call. ``"example_connectome"`` has ``weights``, ``distances`` with dims ``(region, region_other)``
+        and ``centres(region, xyz)``; ``"example_cohort"`` has the first two with ``subject``, and ``bold(subject, time, region)``.
+
+    Raises
+    ------
+    KeyError
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> load_dataset("example_connectome").weights.dims
+    ('region', 'region_other')
+    """
+    if name not in _LOADERS:
+        raise KeyError(
+            f"there is no dataset {name!r}{nearest(name, _LOADERS)} Add it with register_dataset(name, loader, description)."
+        )
+    return _LOADERS[name][0]()
+
+
+def register_dataset(name: str, loader: Loader, description: str) -> None:
+    """Make a Dataset of one's own known to :func:`load_dataset`, for this process.
+
+    Parameters
+    ----------
+    name : str
+        A new name.
+    loader : callable
+        Without arguments, returns the Dataset; called with each ``load_dataset(name)``.
+    description : str
+        One line for :func:`list_datasets`.
+
+    Raises
+    ------
+    TypeError
+        If ``name`` is not a string, or ``loader`` cannot be called.
+    ValueError
+        If the name is empty or taken.
+    """
+    if not isinstance(name, str) or not isinstance(description, str):
+        raise TypeError(f"name={name!r} and description={description!r} are needed as strings.")
+    if not callable(loader):
+        raise TypeError(f"loader is a {type(loader).__name__}, needs a function without arguments. Pass lambda: dataset for one in memory.")
+    if not name or name in _LOADERS:
+        raise ValueError(f"the name {name!r} is {'taken' if name else 'empty'}, needs a new one; see list_datasets().")
+    _LOADERS[name] = loader, description
