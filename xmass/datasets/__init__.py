@@ -65,9 +65,7 @@ def load_dataset(name: str) -> xr.Dataset:
     ('region', 'region_other')
     """
     if name not in _LOADERS:
-        raise KeyError(
-            f"there is no dataset {name!r}{nearest(name, _LOADERS)} Add it with register_dataset(name, loader, description)."
-        )
+        raise KeyError(f"there is no dataset {name!r}{nearest(name, _LOADERS)} Add it with register_dataset(name, loader, description).")
     return _LOADERS[name][0]()
 
 

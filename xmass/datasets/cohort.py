@@ -146,7 +146,7 @@ def record_cohort(
     -------
     Dataset
         ``cohort`` with ``bold(subject, time, region)`` in single precision, and the truth: ``true_coupling``, ``true_sigma`` and
-        ``recording_seed``, each ``(subject)``.
+        ``seed``, each ``(subject)``.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def record_cohort(
         bold=(bold.dims, bold.values, {"units": bold.attrs.get("units", "1"), "long_name": "simulated BOLD signal"}),
         true_coupling=("subject", k.values, {"units": "1", "long_name": "coupling.k of the recording"}),
         true_sigma=("subject", noise.values, {"units": "1/ms**0.5", "long_name": "noise_e.sigma and noise_i.sigma of the recording"}),
-        recording_seed=("subject", seed.values, {"long_name": "seed of the recording"}),
+        seed=("subject", seed.values, {"long_name": "seed of the recording"}),  # what compare looks for
     ).assign_coords(time=time)
 
 
