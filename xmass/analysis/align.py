@@ -65,7 +65,7 @@ def _align_one(
                 f"{what}: {dim!r} has {simulated.sizes[dim]} entries in simulated and {recorded.sizes[dim]} in recorded, "
                 "and no labels on both sides to pair them by. Select the same entries, or add labels with .assign_coords(...)."
             )
-        return recorded.drop_vars(dim, errors="ignore")
+        return recorded.drop_vars([dim], errors="ignore")
     theirs, ours = recorded[dim].to_index(), simulated[dim].to_index()
     for side, index in (("simulated", ours), ("recorded", theirs)):
         if not index.is_unique:

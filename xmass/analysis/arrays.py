@@ -41,22 +41,29 @@ def pearson(a: Any, b: Any, *, where: Any = None) -> Any:
     ``where`` (bool, the shape of ``b``) says which entries count.
     """
     xp = array_namespace(a, b)
-    if where is None:
-        a = a - xp.mean(a, axis=-1, keepdims=True)
-        b = b - xp.mean(b, axis=-1, keepdims=True)
-    else:
-        count = xp.maximum(xp.sum(xp.where(where, 1.0, 0.0), axis=-1, keepdims=True), 1.0)
-        a, b = xp.where(where, a, 0.0), xp.where(where, b, 0.0)
-        a = xp.where(where, a - xp.sum(a, axis=-1, keepdims=True) / count, 0.0)
-        b = xp.where(where, b - xp.sum(b, axis=-1, keepdims=True) / count, 0.0)
-    a, a_varies = _unit_length(a)
-    b, b_varies = _unit_length(b)
+    if where is not None:
+        # an entry that does not count takes the place of the mean, so that it adds nothing
+        a, b = xp.where(where, a, _mean(a, where)), xp.where(where, b, _mean(b, where))
+    a, a_varies = _unit_length(a, where)
+    b, b_varies = _unit_length(b, where)
     r = xp.vecdot(a, b)  # no broadcast temporary, so that a sweep against a cohort stays small; one order of summation
     return xp.where(a_varies & b_varies, xp.clip(r, -1.0, 1.0), xp.nan)
 
 
-def _unit_length(centred: Any) -> tuple[Any, Any]:
-    xp = array_namespace(centred)
+def _mean(values: Any, where: Any) -> Any:
+    xp = array_namespace(values)
+    if where is None:
+        return xp.mean(values, axis=-1, keepdims=True)
+    count = xp.sum(xp.where(where, 1.0, 0.0), axis=-1, keepdims=True)
+    return xp.sum(xp.where(where, values, 0.0), axis=-1, keepdims=True) / xp.maximum(count, 1.0)
+
+
+def _unit_length(values: Any, where: Any) -> tuple[Any, Any]:
+    """Centred values of length 1, and whether they vary at all: by their range, since a computed mean may be off by a bit."""
+    xp = array_namespace(values)
+    high, low = (values, values) if where is None else (xp.where(where, values, -xp.inf), xp.where(where, values, xp.inf))
+    varies = xp.max(high, axis=-1) > xp.min(low, axis=-1)
+    centred = values - _mean(values, where)
+    centred = centred if where is None else xp.where(where, centred, 0.0)
     square = xp.vecdot(centred, centred)
-    varies = ~(square == 0)  # a NaN is not zero: it goes through to the result
-    return centred / xp.sqrt(xp.where(varies, square, 1.0))[..., None], varies
+    return centred / xp.sqrt(xp.where(varies & (square > 0), square, 1.0))[..., None], varies

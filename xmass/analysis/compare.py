@@ -18,6 +18,7 @@ from xmass.analysis.preprocess import same_preprocessing
 from xmass.labelled import schema, units
 
 COMPARISON = "comparison"
+ARBITRARY = "a.u."
 
 
 class Term(Protocol):
@@ -88,8 +89,8 @@ def compare(simulated: xr.Dataset, recorded: xr.Dataset, objectives: Scored | Se
     Warns
     -----
     UserWarning
-        If both sides are simulations of one configuration with a seed in common: with the same noise on both sides the score
-        says nothing about a real recording.
+        If both sides are simulations with a seed in common: noise is a function of the seed, whatever the other parameters,
+        so the right point scores 1, which says nothing about a real recording.
 
     Examples
     --------
@@ -257,9 +258,11 @@ def _check_units(simulated: xr.DataArray, recorded: xr.DataArray, what: str) -> 
 
 
 def _equal_units(a: str, b: str) -> bool:
+    if ARBITRARY in (a, b):  # a number without a dimension, on a scale that nobody knows
+        return False
     try:
         return units.factor(a, b) == 1
-    except ValueError:  # another dimension, or a text that is no unit, such as "a.u."
+    except ValueError:  # another dimension, or a text that is no unit
         return False
 
 
@@ -280,14 +283,13 @@ def _check_pairing(simulated: xr.DataArray, recorded: xr.DataArray, times: tuple
 
 
 def _warn_of_inverse_crime(simulated: xr.Dataset, recorded: xr.Dataset) -> None:
-    ours, theirs = simulated.attrs.get("config_hash"), recorded.attrs.get("config_hash")
-    if ours is None or ours != theirs:
-        return
     shared = sorted(_seeds(simulated) & _seeds(recorded))
     if shared:
+        ours, theirs = simulated.attrs.get("config_hash"), recorded.attrs.get("config_hash")
+        also = f" and one configuration ({ours})" if ours is not None and ours == theirs else ""
         warnings.warn(
-            f"simulated and recorded have one configuration ({ours}) and seeds in common ({', '.join(map(str, shared[:5]))}): with "
-            "the same noise on both sides a score of 1 means nothing. Make one side with another seed: run(..., seed=...).",
+            f"simulated and recorded have seeds in common ({', '.join(map(str, shared[:5]))}){also}: with the same noise on both "
+            "sides even a score of 1 means nothing. Make one side with another seed: run(..., seed=...).",
             UserWarning,
             stacklevel=3,
         )
@@ -296,4 +298,5 @@ def _warn_of_inverse_crime(simulated: xr.Dataset, recorded: xr.Dataset) -> None:
 def _seeds(side: xr.Dataset) -> set[int]:
     if schema.SEED in side.variables:
         return {int(s) for s in np.unique(side[schema.SEED].values)}
-    return {int(s) for s in np.atleast_1d(side.attrs[schema.SEED])} if schema.SEED in side.attrs else set()
+    given = np.atleast_1d(side.attrs.get(schema.SEED, []))
+    return {int(s) for s in given} if given.dtype.kind in "iu" else set()

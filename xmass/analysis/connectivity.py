@@ -152,9 +152,9 @@ def average_fc(fc: xr.DataArray, dim: str | Sequence[Hashable]) -> xr.Dataset:
         )
     n = int(np.prod([fc.sizes[d] for d in dims]))
     below_one = float(np.nextafter(np.asarray(1, fc.dtype), np.asarray(0, fc.dtype)))
-    z = np.arctanh(fc.clip(-below_one, below_one))
+    z: xr.DataArray = xr.apply_ufunc(np.arctanh, fc.clip(-below_one, below_one), dask="allowed")
     always_one = (fc == 1).all(dims)
-    mean = np.tanh(z.mean(dims, skipna=False))
+    mean: xr.DataArray = xr.apply_ufunc(np.tanh, z.mean(dims, skipna=False), dask="allowed")
     mean = xr.where(always_one, mean.dtype.type(1), mean)
     if n > 1:
         spread = z.std(dims, ddof=1, skipna=False)

@@ -76,7 +76,10 @@ def plot_timeseries(data: xr.DataArray, *, ax: Axes | None = None, title: str | 
             fontsize=7,
         )
     ax.set_xlim(float(stamps[0]), float(stamps[-1]))
-    ax.set(xlabel=axis_label(data[time], "time") if time in data.coords else str(time), ylabel=axis_label(data, data.name or "value"))
+    ax.set(
+        xlabel=axis_label(data[time], "time") if time in data.coords else str(time),
+        ylabel=axis_label(data, "value" if data.name is None else data.name),
+    )
     ax.spines[["top", "right"]].set_visible(False)
     if title is not None:
         ax.set_title(title, loc="left")
@@ -118,8 +121,8 @@ def plot_bold(bold: xr.DataArray, *, ax: Axes | None = None, title: str | None =
     bold = need_dims(bold, (schema.REGION, time), "plot_bold")
     if ax is None:
         _, ax = plt.subplots(figsize=(9, max(2.4, min(9.0, 0.8 + 0.075 * bold.sizes[schema.REGION]))), layout="constrained")
-    spread = bold.std(time)
-    z = ((bold - bold.mean(time)) / spread.where(spread > 0)).values
+    spread = bold.std([time])
+    z = ((bold - bold.mean([time])) / spread.where(spread > 0)).values
     stamps = bold[time].values if time in bold.coords else np.arange(bold.sizes[time])
     half = 0.5 * (stamps[-1] - stamps[0]) / max(stamps.size - 1, 1)
     extent = (stamps[0] - half, stamps[-1] + half, bold.sizes[schema.REGION] - 0.5, -0.5)
@@ -127,14 +130,13 @@ def plot_bold(bold: xr.DataArray, *, ax: Axes | None = None, title: str | None =
     ax.set_facecolor("0.8")  # NaN, or constant
     figure = ax.get_figure(root=True)
     assert figure is not None  # every Axes that can be drawn on has one
-    figure.colorbar(image, ax=ax, label=f"{bold.name or 'BOLD'} (z-score)", pad=0.01)
-    figure.draw_without_rendering()
-    room = ax.get_window_extent().height / figure.dpi
-    at, size = ticks_that_fit(bold.sizes[schema.REGION], room)
-    names = labels_along(bold, schema.REGION)
-    ax.set_yticks(at, [names[i] for i in at], fontsize=size)
-    ax.tick_params(axis="y", length=1.5, width=0.4, pad=1.5)
+    figure.colorbar(image, ax=ax, label=f"{'BOLD' if bold.name is None else bold.name} (z-score)", pad=0.01)
     ax.set(xlabel=axis_label(bold[time], "time") if time in bold.coords else str(time), ylabel=schema.REGION)
     if title is not None:
         ax.set_title(title, loc="left")
+    figure.draw_without_rendering()
+    at, size = ticks_that_fit(bold.sizes[schema.REGION], ax.get_window_extent().height / figure.dpi)
+    names = labels_along(bold, schema.REGION)
+    ax.set_yticks(at, [names[i] for i in at], fontsize=size)
+    ax.tick_params(axis="y", length=1.5, width=0.4, pad=1.5)
     return ax

@@ -36,9 +36,9 @@ def ticks_that_fit(count: int, room: float, size: float = LABEL_SIZE) -> tuple[n
     """Which of ``count`` labels to write in ``room`` inches, and their font size: smaller first, then every n-th."""
     points = 72 * room / max(count, 1)
     if points >= 4.5:  # the smallest print that a reader can enlarge on a screen
-        return np.arange(count), min(size, 0.85 * points)
-    step = int(np.ceil(6.0 / points))
-    return np.arange(0, count, step), min(size, 5.5)
+        return np.arange(count), min(size, 0.78 * points)
+    step = int(np.ceil(7.5 / points))
+    return np.arange(0, count, step), min(size, 5.6)
 
 
 def label_matrix_axes(ax: Axes, data: xr.DataArray) -> None:

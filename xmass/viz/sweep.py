@@ -81,19 +81,22 @@ def plot_sweep(
     figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, sharex=True, sharey=True)
     finite = score.values[np.isfinite(score.values)]
     limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    image = None
+    image, name_of_score = None, "score" if score.name is None else score.name
     for ax, panel, name in zip(grid.flat, panels, names, strict=False):
         at = _optimum(panel, best)
-        image = _line(ax, panel, layout, at) if layout.y is None else _heatmap(ax, panel, layout, at, limits)
+        if layout.y is None:
+            _line(ax, panel, layout, at)
+        else:
+            image = _heatmap(ax, panel, layout, at, limits)
         ax.set_title(_title(panel, at, name), fontsize=9)
     for ax in grid.flat[len(panels) :]:
         ax.set_visible(False)
     for ax in grid[-1, :]:
         ax.set_xlabel(axis_label(_coordinate(score, layout.x), layout.x))
     for ax in grid[:, 0]:
-        ax.set_ylabel(axis_label(score, score.name or "score") if layout.y is None else axis_label(_coordinate(score, layout.y), layout.y))
+        ax.set_ylabel(axis_label(score, name_of_score) if layout.y is None else axis_label(_coordinate(score, layout.y), layout.y))
     if image is not None:
-        figure.colorbar(image, ax=grid, shrink=0.9, pad=0.02, label=axis_label(score, score.name or "score"))
+        figure.colorbar(image, ax=grid, shrink=0.9, pad=0.02, label=axis_label(score, name_of_score))
     return figure
 
 
@@ -137,7 +140,7 @@ def _title(panel: xr.DataArray, at: dict[Hashable, int] | None, name: str) -> st
 
 
 def _coordinate(score: xr.DataArray, dim: Hashable) -> xr.DataArray:
-    return score[dim] if dim in score.coords else xr.DataArray(np.arange(score.sizes[dim]), dims=dim)
+    return score[dim] if dim in score.coords else xr.DataArray(np.arange(score.sizes[dim]), dims=[dim])
 
 
 def _short(value: Any) -> str:
