@@ -187,6 +187,10 @@ def one_chunk(signal: xr.DataArray, *dims: Hashable) -> xr.DataArray:
 
 def _correlation_numpy(series: np.ndarray) -> np.ndarray:
     dtype = np.result_type(series.dtype, np.float32) if series.dtype.kind == "f" else np.dtype(np.float64)
-    # one memory order, so that chunks and transposed dims give the same last bit
-    ordered = np.ascontiguousarray(series, dtype=np.float64)
-    return correlation_matrix(ordered).astype(dtype, copy=False)
+    regions = series.shape[-1]
+    fc = np.empty((*series.shape[:-2], regions, regions), dtype)
+    # one run after the other: each stays in the cache, is in one memory order whatever the dims were before (so that chunks
+    # give the same last bit), and no copy of all of them in double precision is made
+    for place in np.ndindex(series.shape[:-2]):
+        fc[place] = correlation_matrix(np.ascontiguousarray(series[place], dtype=np.float64))
+    return fc
