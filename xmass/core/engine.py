@@ -202,9 +202,7 @@ def _steps(
     program: Program, args: dict, carry: Carry, tapes: dict, t0: jax.Array, offset: jax.Array, lo: jax.Array, hi: jax.Array
 ) -> tuple[dict, dict, dict, dict]:
     """Take the steps ``lo <= q < hi`` of the segment that starts at absolute step ``t0``."""
-    draws = {
-        path: noise.normal_pairs(args["keys"][path], t0, program.segment, program.regions) for path, _, _ in program.noises
-    }
+    draws = {path: noise.normal_pairs(args["keys"][path], t0, program.segment, program.regions) for path, _, _ in program.noises}
     take = functools.partial(_step, program, args, draws, t0, offset)
     loop = (carry.states, carry.rings, carry.coloured, tapes)
     if program.delay is None:
@@ -306,9 +304,7 @@ def _source_value(model: NeuralMass, coupling: Coupling, s: dict) -> Any:
     return getattr(model, coupling.source)(SimpleNamespace(**s), None)
 
 
-def _coupling(
-    program: Program, args: dict, name: str, coupling: Coupling, own: Any, sums: dict | None, column: Any, stage: float
-) -> Any:
+def _coupling(program: Program, args: dict, name: str, coupling: Coupling, own: Any, sums: dict | None, column: Any, stage: float) -> Any:
     """The current of one coupling at a stage: delayed sums already fetched, undelayed ones from the stage's own state."""
     object_ = bound(coupling, f"{name}.", args["params"])
     total: Any = 0.0

@@ -49,6 +49,8 @@ class Observation(eqx.Module):
     reduces: ClassVar[bool] = False
     unit: ClassVar[str] = ""
     """Unit of the result; empty: that of the input."""
+    state_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the leaves of the state that a continued run needs."""
 
     of: eqx.AbstractVar[Any]
     name: eqx.AbstractVar[str]

@@ -57,6 +57,7 @@ class BOLDSignal(Observation):
     """
 
     unit: ClassVar[str] = "1"
+    state_names: ClassVar[tuple[str, ...]] = ("x", "f", "v", "q")
 
     of: Any = eqx.field(static=True, kw_only=True)
     tr: Any = time_field()

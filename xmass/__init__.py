@@ -1,0 +1,74 @@
+"""Whole-brain modelling with labelled data: a run maps a Dataset of parameters to a Dataset of trajectories."""
+
+from xmass import accessor, analysis, datasets, io, objectives, viz
+from xmass._version import __version__
+from xmass.analysis.compare import compare
+from xmass.analysis.connectivity import average_fc, functional_connectivity
+from xmass.analysis.inhibition import critical_coupling, inhibition_control
+from xmass.analysis.preprocess import preprocess
+from xmass.analysis.spectra import intrinsic_frequency
+from xmass.core.coupling import Coupling
+from xmass.core.model import Input, NeuralMass, Output, State, Uniform, parameter
+from xmass.core.noise import OUProcess, WhiteNoise
+from xmass.core.observe import Observation
+from xmass.couplings import AdditiveCoupling, DiffusiveCoupling
+from xmass.labelled import units
+from xmass.labelled.connectome import cortical, normalize, spectral_radius
+from xmass.labelled.network import Network
+from xmass.models import (
+    Generic2dOscillatorStep,
+    HopfStep,
+    LinearStep,
+    MontbrioPazoRoxinStep,
+    WilsonCowanStep,
+    WongWangExcInhStep,
+)
+from xmass.observations import BOLDSignal, FunctionalConnectivity, Subsample, TemporalAverage
+from xmass.simulator import Simulator, observe, rerun
+
+__all__ = [
+    "AdditiveCoupling",
+    "BOLDSignal",
+    "Coupling",
+    "DiffusiveCoupling",
+    "FunctionalConnectivity",
+    "Generic2dOscillatorStep",
+    "HopfStep",
+    "Input",
+    "LinearStep",
+    "MontbrioPazoRoxinStep",
+    "Network",
+    "NeuralMass",
+    "OUProcess",
+    "Observation",
+    "Output",
+    "Simulator",
+    "State",
+    "Subsample",
+    "TemporalAverage",
+    "Uniform",
+    "WhiteNoise",
+    "WilsonCowanStep",
+    "WongWangExcInhStep",
+    "__version__",
+    "accessor",
+    "analysis",
+    "average_fc",
+    "compare",
+    "cortical",
+    "critical_coupling",
+    "datasets",
+    "functional_connectivity",
+    "inhibition_control",
+    "intrinsic_frequency",
+    "io",
+    "normalize",
+    "objectives",
+    "observe",
+    "parameter",
+    "preprocess",
+    "rerun",
+    "spectral_radius",
+    "units",
+    "viz",
+]

@@ -1,0 +1,190 @@
+"""What a run is asked to observe, as a graph of observations over states and outputs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from xmass.core.model import NeuralMass, declared_parameters, replace
+from xmass.core.observe import Node, Observation, Source, choose_segment
+from xmass.labelled.parameters import unit_of
+from xmass.labelled.schema import REGION, REGION_OTHER, TIME
+from xmass.labelled.suggest import nearest
+from xmass.labelled.units import milliseconds
+from xmass.observations import Subsample
+
+Monitors = Sequence[str] | Mapping[str, str | Observation | Callable[[Any], Any]] | None
+
+
+class Monitor(NamedTuple):
+    """One variable of the result."""
+
+    name: str
+    node: int
+    unit: str
+    meaning: str
+    period: float
+    clock: str
+    """The time dimension; empty for a reduction."""
+
+
+class Graph(NamedTuple):
+    """Observations in an order in which each follows its input, and the variables that are returned."""
+
+    nodes: tuple[Node, ...]
+    observations: tuple[Observation, ...]
+    monitors: tuple[Monitor, ...]
+
+    @property
+    def recorded(self) -> tuple[int, ...]:
+        """Nodes whose series is kept."""
+        return tuple(sorted({m.node for m in self.monitors if m.clock}))
+
+
+def plain_times(observation: Observation) -> Observation:
+    """The observation with its times as numbers of ms."""
+    values = {
+        f.name: milliseconds(getattr(observation, f.name), f"{observation.name}.{f.name}")
+        for f in dataclasses.fields(observation)
+        if f.metadata.get("time")
+    }
+    for name, value in values.items():
+        if value <= 0:
+            raise ValueError(f"{observation.name}.{name} is {value:g} ms, needs a positive time.")
+    return replace(observation, values)
+
+
+def _template(observation: Observation) -> Observation:
+    """The hashable form that is part of a program: parameters and input removed."""
+    blank = {d.name: 0.0 for d in declared_parameters(type(observation))}
+    return replace(observation, {**blank, "of": None})
+
+
+def as_mapping(monitors: Monitors, default: Sequence[str]) -> dict[str, Any]:
+    """Monitors as a mapping of names, checked for type."""
+    if monitors is None:
+        monitors = list(default)
+    if isinstance(monitors, str | Observation) or callable(monitors):
+        raise TypeError(
+            f"monitors={monitors!r}, needs a list of names or a mapping: monitors=['x'] or monitors={{'bold': xm.BOLDSignal(...)}}."
+        )
+    if not isinstance(monitors, Mapping):
+        bad = [m for m in monitors if not isinstance(m, str)]
+        if bad:
+            raise TypeError(f"monitors holds {bad[0]!r}, which has no name. Give a mapping: monitors={{'name': ...}}.")
+        monitors = {m: m for m in monitors}
+    if not monitors:
+        raise ValueError("monitors is empty: name at least one state, output or observation.")
+    return {str(k): v for k, v in monitors.items()}
+
+
+class _Builder:
+    """Collects nodes; equal observations of the same input become one."""
+
+    def __init__(self, base: float, sources: dict[str, Source], units: dict[str, str]) -> None:
+        self.base, self.sources, self.units = base, sources, units
+        self.nodes: list[Node] = []
+        self.observations: list[Observation] = []
+        self.unit_of_node: list[str] = []
+
+    def add(self, observation: Observation, input_: Source | int, unit: str, key: str) -> int:
+        period_in = 1 if isinstance(input_, Source) else self.nodes[input_].period
+        if not isinstance(input_, Source) and self.observations[input_].reduces:
+            raise ValueError(f"{key} observes {self.observations[input_].name!r}, which is one value per run, not a series.")
+        try:
+            timing = observation.timing(self.base * period_in)
+        except ValueError as error:
+            raise ValueError(f"monitor {key!r}: {error}") from None
+        for index, (node, other) in enumerate(zip(self.nodes, self.observations, strict=True)):
+            if node.input == input_ and node.timing == timing and _same(other, observation):
+                return index
+        clash = [o for o in self.observations if o.name == observation.name and declared_parameters(type(o)) and not _same(o, observation)]
+        if clash and declared_parameters(type(observation)):
+            raise ValueError(f"two observations are called {observation.name!r}: give one of them another name=, its parameters go by it.")
+        period = timing.period * period_in
+        self.nodes.append(Node(_template(observation), input_, timing, timing.period, period_in, max(period, 1)))
+        self.observations.append(observation)
+        self.unit_of_node.append(observation.unit or unit)
+        return len(self.nodes) - 1
+
+    def resolve(self, what: Any, key: str) -> tuple[Source | int, str]:
+        """The source or node that a name, function or observation stands for, and its unit."""
+        if isinstance(what, Observation):
+            index = self.observation(what, key)
+            return index, self.unit_of_node[index]
+        if isinstance(what, str):
+            if what not in self.sources:
+                raise KeyError(f"monitor {key!r} observes {what!r}, which is unknown{nearest(what, self.sources)}")
+            return self.sources[what], self.units[what]
+        if callable(what):
+            return Source("function", key, what), ""
+        raise TypeError(f"monitor {key!r} is {what!r}, needs a name, an observation or a function of the state.")
+
+    def observation(self, observation: Observation, key: str) -> int:
+        input_, unit = self.resolve(observation.of, key)
+        return self.add(plain_times(observation), input_, unit, key)
+
+
+def _same(a: Observation, b: Observation) -> bool:
+    """Equal class, fields and parameters (by identity where they are arrays), whatever they observe."""
+    if type(a) is not type(b):
+        return False
+    for f in dataclasses.fields(a):
+        if f.name == "of":
+            continue
+        x, y = getattr(a, f.name), getattr(b, f.name)
+        if x is not y and not (isinstance(x, int | float | str) and isinstance(y, int | float | str) and x == y):
+            return False
+    return True
+
+
+def build_graph(model: NeuralMass, monitors: Monitors, dt: float, sample_every: int) -> Graph:
+    """The graph of a run's monitors. Raw states and outputs are sampled every ``sample_every`` steps."""
+    states, outputs = model.states, model.outputs
+    sources = {s.name: Source("state", s.name) for s in states}
+    sources |= {o.name: Source("output" if o.uses_input else "derived", o.name) for o in outputs}
+    units = {v.name: unit_of(model, v.name) for v in (*states, *outputs)}
+    meanings = {v.name: v.meaning for v in (*states, *outputs)}
+    return graph_of(as_mapping(monitors, [s.name for s in states]), sources, units, meanings, dt, sample_every)
+
+
+def graph_of(
+    wanted: dict[str, Any], sources: dict[str, Source], units: dict[str, str], meanings: dict[str, str], base: float, sample_every: int
+) -> Graph:
+    """The graph of named monitors over sources with a common period of ``base`` ms."""
+    builder = _Builder(base, sources, units)
+    found = []
+    for name, what in wanted.items():
+        if name in (TIME, REGION, REGION_OTHER) or (name in sources and what != name):
+            raise ValueError(
+                f"a monitor is called {name!r}, which is taken: states, outputs, dimensions and monitors have different names."
+            )
+        if isinstance(what, Observation):
+            index = builder.observation(what, name)
+            reduces = builder.observations[index].reduces
+            period = builder.nodes[index].period * base
+            meaning = f"{type(what).__name__} of {_describe(what.of)}"
+            found.append(Monitor(name, index, builder.unit_of_node[index], meaning, period, "" if reduces else f"{name}_{TIME}"))
+        else:
+            source, unit = builder.resolve(what, name)
+            thin = Subsample(of=None, period=sample_every * base, name="sample")
+            index = builder.add(thin, source, unit, name)
+            meaning = meanings.get(what, "") if isinstance(what, str) else f"{getattr(what, '__name__', 'function')} of the state"
+            found.append(Monitor(name, index, unit, meaning, sample_every * base, TIME))
+    return Graph(tuple(builder.nodes), tuple(builder.observations), tuple(found))
+
+
+def _describe(of: Any) -> str:
+    if isinstance(of, Observation):
+        return of.name
+    return of if isinstance(of, str) else getattr(of, "__name__", "a function of the state")
+
+
+def segment_length(graph: Graph, *, row_bytes: int, streams: int, block: int) -> int:
+    """Steps per segment: a tape and the draws of a segment stay in the cache, all periods fit."""
+    limit = max(16, min(512, 400_000 // max(row_bytes * streams, 1)))
+    periods = [n.period for n in graph.nodes if not n.observation.reduces]
+    frames = [n.timing.frame * n.period_in for n in graph.nodes if n.timing.frame > 1]
+    most = max(limit, 200_000_000 // max(row_bytes * streams, 1))
+    return choose_segment(periods, frames, block=block, limit=limit, most=most)

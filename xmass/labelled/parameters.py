@@ -1,0 +1,94 @@
+"""Every parameter of a system by its dotted path, with value, unit and meaning."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from xmass.core.model import NeuralMass, State, declared_parameters, noise_fields
+from xmass.core.observe import Observation
+from xmass.labelled.network import Network
+from xmass.labelled.schema import DISTANCES, INITIAL, SPEED, WEIGHTS
+
+System = NeuralMass | Network
+
+
+class Spec(NamedTuple):
+    """One parameter: where it is, what the system gives it, and what may be given."""
+
+    path: str
+    value: Any
+    unit: str
+    meaning: str
+    matrix: bool = False
+
+
+def node_of(system: System) -> NeuralMass:
+    """The node model of a system."""
+    return system.node if isinstance(system, Network) else system
+
+
+def _per_root(unit: str) -> str:
+    return "1/ms^0.5" if unit == "1/ms" else ("ms^0.5" if unit == "1" else f"{unit}*ms^0.5")
+
+
+def _ratio(target: str, source: str) -> str:
+    if source == "1":
+        return target
+    return "1" if target == source else f"({target})/({source})"
+
+
+def state_of(model: NeuralMass, name: str) -> State:
+    """A state by name."""
+    return next(s for s in model.states if s.name == name)
+
+
+def unit_of(model: NeuralMass, name: str) -> str:
+    """Unit of a state or output."""
+    return next(v.unit for v in (*model.states, *model.outputs) if v.name == name)
+
+
+def input_unit(model: NeuralMass, name: str) -> str:
+    """Unit of an input."""
+    return next(i.unit for i in model.inputs if i.name == name)
+
+
+def system_parameters(system: System) -> dict[str, Spec]:
+    """Parameters of the model, its noises, the couplings and the network, by path. Initial states are listed too."""
+    model = node_of(system)
+    specs = {d.name: Spec(d.name, getattr(model, d.name), d.unit, d.meaning) for d in declared_parameters(type(model))}
+    for path, target, process in noise_fields(model):
+        unit = input_unit(model, target)
+        for d in declared_parameters(type(process)):
+            own = {"input": unit, "input*ms^0.5": _per_root(unit)}.get(d.unit, d.unit)
+            specs[f"{path}.{d.name}"] = Spec(f"{path}.{d.name}", getattr(process, d.name), own, f"{d.meaning} of {path}")
+    if isinstance(system, Network):
+        for path, coupling in system.couplings.items():
+            source, target = unit_of(model, coupling.source), input_unit(model, coupling.target)
+            tokens = {"target/source": _ratio(target, source), "target": target, "source": source}
+            for d in declared_parameters(type(coupling)):
+                unit = tokens.get(d.unit, d.unit)
+                specs[f"{path}.{d.name}"] = Spec(f"{path}.{d.name}", getattr(coupling, d.name), unit, f"{d.meaning} of {path}")
+        specs[WEIGHTS] = Spec(WEIGHTS, system.connectome[WEIGHTS], "1", "onto region from region_other", matrix=True)
+        if system.speed is not None:
+            specs[DISTANCES] = Spec(DISTANCES, system.connectome[DISTANCES], "mm", "length of the projection", matrix=True)
+            specs[SPEED] = Spec(SPEED, system.speed, "mm/ms", "conduction speed")
+    for state in model.states:
+        path = f"{INITIAL}.{state.name}"
+        specs[path] = Spec(path, state.initial, state.unit, f"initial value of {state.name}")
+    for path, target, process in noise_fields(model):
+        if not process.white:
+            specs[f"{INITIAL}.{path}"] = Spec(f"{INITIAL}.{path}", None, input_unit(model, target), f"initial value of {path}")
+    return specs
+
+
+def observation_parameters(observations: list[Observation]) -> dict[str, Spec]:
+    """Parameters of observations under their names, and their initial states."""
+    specs: dict[str, Spec] = {}
+    for o in observations:
+        for d in declared_parameters(type(o)):
+            path = f"{o.name}.{d.name}"
+            specs[path] = Spec(path, getattr(o, d.name), d.unit, f"{d.meaning} of {o.name}")
+        for name in o.state_names:
+            path = f"{INITIAL}.{o.name}.{name}"
+            specs[path] = Spec(path, None, "1", f"initial {name} of {o.name}")
+    return specs

@@ -1,0 +1,162 @@
+"""Observations of a stored trajectory, by the code that observes a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from xmass.core.model import bound
+from xmass.core.observe import Block, Node, Observation, Source, advance_node
+from xmass.labelled.monitors import Graph, graph_of, segment_length
+from xmass.labelled.parameters import observation_parameters
+from xmass.labelled.schema import REGION, REGION_OTHER, TIME, time_attrs, time_dim
+from xmass.labelled.units import factor
+from xmass.labelled.values import Dims, to_value, unit_attrs
+from xmass.labelled.execute import columns
+
+
+def observe_stored(ds: xr.Dataset, monitors: Mapping[str, Observation]) -> xr.Dataset:
+    """See :func:`xmass.observe`."""
+    if not isinstance(ds, xr.Dataset):
+        raise TypeError(f"observe needs a Dataset of trajectories, got a {type(ds).__name__}: da.to_dataset(name='x').")
+    if not isinstance(monitors, Mapping) or not all(isinstance(m, Observation) for m in monitors.values()):
+        raise TypeError("observe needs a mapping of names to observations: {'bold': xm.BOLDSignal(of='S_e', tr=720.0)}.")
+    dim = str(time_dim(ds, TIME if TIME in ds.dims else None))
+    names = [str(n) for n, v in ds.data_vars.items() if dim in v.dims and REGION in v.dims and v.dtype.kind == "f"]
+    stamps = np.asarray(ds[dim].values, dtype=np.float64) * factor(ds[dim].attrs.get("units", "ms"), "ms")
+    row = _spacing(stamps)
+    first = round(stamps[0] / row) - 1
+    units = {n: ds[n].attrs.get("units", "") for n in names}
+    graph = graph_of(dict(monitors), {n: Source("state", n) for n in names}, units, {}, row, 1)
+    used = [n.input.name for n in graph.nodes if isinstance(n.input, Source)]
+    missing = next((u for u in used if ds[u].isnull().any()), None)
+    if missing is not None:
+        raise ValueError(f"{missing} holds NaN; observations need complete series.")
+    specs = {p: s for p, s in observation_parameters(list(graph.observations)).items() if s.value is not None}
+    dims = Dims()
+    for name in used:
+        dims.add(ds[name], name, skip=(dim,))
+    for path, spec in specs.items():
+        if isinstance(spec.value, xr.DataArray):
+            dims.add(spec.value, path)
+    regions = ds[REGION].values if REGION in ds.coords else np.arange(ds.sizes[REGION])
+    runs = dims.runs
+    tapes = {n: _tape(ds[n], dims, dim) for n in used}
+    dtype = next(iter(tapes.values())).dtype
+    with jax.enable_x64(dtype == np.float64):
+        params = {
+            path: jnp.asarray(columns(to_value(s.value, s, dims, regions).take(dims.sizes, np.arange(runs))), dtype)
+            for path, s in specs.items()
+        }
+        series, reductions = _pass(graph, tapes, params, row, first, runs, len(regions), dtype)
+    return _label(graph, series, reductions, dims, ds, regions, row, first)
+
+
+def _spacing(stamps: np.ndarray) -> float:
+    if len(stamps) < 2:
+        raise ValueError(f"the trajectory has {len(stamps)} samples, needs at least 2.")
+    steps = np.diff(stamps)
+    spacing = float(np.median(steps))
+    if spacing <= 0 or np.abs(steps - spacing).max() > 1e-3 * spacing:
+        raise ValueError("the times of the trajectory are not uniform; observations need equal steps. Interpolate: ds.interp(time=...).")
+    count = round((stamps[-1] - stamps[0]) / spacing)
+    spacing = float((stamps[-1] - stamps[0]) / count)
+    if abs(stamps[0] / spacing - round(stamps[0] / spacing)) > 1e-3 or stamps[0] <= 0:
+        raise ValueError(
+            f"the first sample is at {stamps[0]:g} ms and the step is {spacing:g} ms; stamps must be positive multiples of the step "
+            "(the end of each step). Shift: ds.assign_coords(time=...)."
+        )
+    return float(np.format_float_positional(spacing, precision=12, fractional=False))
+
+
+def _tape(data: xr.DataArray, dims: Dims, dim: str) -> np.ndarray:
+    """(time, region, run) over all run dims."""
+    missing = {d: dims.sizes[d] for d in dims.sizes if d not in data.dims}
+    data = dims.align(data).expand_dims(missing) if missing else dims.align(data)
+    values = np.asarray(data.transpose(dim, REGION, *dims.sizes).values)
+    return values.reshape(values.shape[0], values.shape[1], -1)
+
+
+def _pass(
+    graph: Graph, tapes: dict[str, np.ndarray], params: dict[str, Any], row: float, first: int, runs: int, regions: int, dtype: np.dtype
+) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+    """Feed the trajectory segment by segment, aligned to absolute time as in a run."""
+    length = len(next(iter(tapes.values())))
+    segment = segment_length(graph, row_bytes=regions * runs * dtype.itemsize, streams=len(graph.nodes) + 1, block=1)
+    nodes = [(n, bound(n.observation, f"{n.observation.name}.", params)) for n in graph.nodes]
+    like = jnp.zeros((regions, runs), dtype)
+
+    @jax.jit
+    def step(states: tuple, rows: dict, t0: Any, lo: Any, hi: Any, keep: Any) -> tuple:
+        results: list[Block | None] = []
+        new = []
+        for (node, observation), state in zip(nodes, states, strict=True):
+            if isinstance(node.input, Source):
+                block = Block(rows[node.input.name], lo, hi, t0, keep, jnp.bool_(True))
+            else:
+                made = results[node.input]
+                assert made is not None
+                block = made
+            state, out = advance_node(node, observation, state, block, segment, t0, keep, jnp.asarray(row, dtype))
+            new.append(state)
+            results.append(out)
+        return tuple(new), tuple(results)
+
+    states: tuple = tuple(o.init(like) for _, o in nodes)
+    parts: dict[int, list[np.ndarray]] = {i: [] for i in range(len(nodes))}
+    for s in range(first // segment, -(-(first + length) // segment)):
+        t0 = s * segment
+        lo, hi = max(first - t0, 0), min(first + length - t0, segment)
+        rows = {n: _rows(t, t0 + lo - first, hi - lo, lo, segment) for n, t in tapes.items()}
+        i32 = np.int32
+        states, results = step(states, rows, i32(t0), i32(lo), i32(hi), i32(first))
+        for i, block in enumerate(results):
+            if block is not None and bool(block.due):
+                parts[i].append(np.asarray(block.values)[int(block.lo) : int(block.hi)])
+    series = {i: np.concatenate(p) if p else np.empty((0, regions, runs), dtype) for i, p in parts.items()}
+    reductions = {i: np.asarray(o.value(s)) for i, ((_, o), s) in enumerate(zip(nodes, states, strict=True)) if o.reduces}
+    return series, reductions
+
+
+def _rows(tape: np.ndarray, at: int, count: int, lo: int, segment: int) -> np.ndarray:
+    if count == segment:
+        return tape[at : at + count]
+    padded = np.zeros((segment, *tape.shape[1:]), tape.dtype)
+    padded[lo : lo + count] = tape[at : at + count]
+    return padded
+
+
+def _label(
+    graph: Graph,
+    series: dict[int, np.ndarray],
+    reductions: dict[int, np.ndarray],
+    dims: Dims,
+    ds: xr.Dataset,
+    regions: np.ndarray,
+    row: float,
+    first: int,
+) -> xr.Dataset:
+    variables, coords = {}, {REGION: xr.DataArray(regions, dims=REGION)}
+    lead = tuple(dims.sizes)
+    for monitor in graph.monitors:
+        node: Node = graph.nodes[monitor.node]
+        attrs = unit_attrs(monitor.unit, monitor.meaning)
+        if not monitor.clock:
+            values = np.moveaxis(reductions[monitor.node], -1, 0).reshape(*dims.shape, len(regions), len(regions))
+            variables[monitor.name] = xr.DataArray(values, dims=(*lead, REGION, REGION_OTHER), attrs=attrs)
+            coords[REGION_OTHER] = xr.DataArray(regions, dims=REGION_OTHER)
+            continue
+        values = np.moveaxis(series[monitor.node], -1, 0)
+        values = values.reshape(*dims.shape, *values.shape[1:])
+        start = first // node.period + 1
+        unit = "s" if monitor.period >= 100.0 else "ms"
+        stamps = (start + np.arange(values.shape[-2])) * (row * node.period) / (1000.0 if unit == "s" else 1.0)
+        variables[monitor.name] = xr.DataArray(values, dims=(*lead, monitor.clock, REGION), attrs=attrs)
+        coords[monitor.clock] = xr.DataArray(stamps, dims=monitor.clock, attrs=time_attrs(unit))
+    kept = {str(n): c for n, c in ds.coords.items() if n not in coords and set(c.dims) <= {*lead, REGION}}
+    return xr.Dataset(variables, attrs=dict(ds.attrs)).assign_coords({**kept, **coords})

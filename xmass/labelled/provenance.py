@@ -1,0 +1,197 @@
+"""What a result says of its own making: a configuration in JSON from which it can be made again, and versions beside it."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import importlib
+import importlib.metadata
+import inspect
+import json
+import platform
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+import xarray as xr
+
+from xmass.core.model import Uniform
+from xmass.labelled.network import Network
+from xmass.labelled.units import to_declared
+
+CONFIGURATION = "configuration"
+CONFIG_HASH = "config_hash"
+VERSIONS = "versions"
+_INLINE_BYTES = 1_000_000
+_PACKAGES = ("xmass", "jax", "jaxlib", "numpy", "xarray", "equinox")
+_OWN = "xmass."
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)}
+    return {"python": platform.python_version(), **found}
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+class Encoder:
+    """Turns a configuration into JSON values. Arrays up to 1 MB in all are kept; larger ones become their sha256."""
+
+    def __init__(self) -> None:
+        self.inline = 0
+
+    def encode(self, value: Any) -> Any:
+        """A JSON value from which :func:`decode` makes the original."""
+        if value is None or isinstance(value, bool | str):
+            return value
+        if isinstance(value, int | np.integer):
+            return int(value)
+        if isinstance(value, float | np.floating):
+            return float(value) if np.isfinite(value) else {"float": repr(float(value))}
+        if isinstance(value, xr.Dataset):
+            return {"dataset": {str(n): self.encode(v) for n, v in value.variables.items()}, "coords": sorted(map(str, value.coords))}
+        if isinstance(value, xr.Variable):
+            attrs = {str(k): str(v) for k, v in value.attrs.items() if k in ("units", "axis")}
+            return {"dims": list(map(str, value.dims)), "data": self.encode(np.asarray(value.values)), "attrs": attrs}
+        if isinstance(value, xr.DataArray):
+            coords = {str(n): self.encode(c.variable) for n, c in value.coords.items() if n in value.dims}
+            return {"dataarray": self.encode(value.variable), "coords": coords}
+        if isinstance(value, np.ndarray):
+            return self._array(value)
+        if isinstance(value, Uniform):
+            return {"uniform": [value.low, value.high]}
+        if isinstance(value, Network | eqx.Module):
+            return self._module(value)
+        if isinstance(value, dict):
+            return {"mapping": {str(k): self.encode(v) for k, v in value.items()}}
+        if isinstance(value, list | tuple):
+            return [self.encode(v) for v in value]
+        if callable(value):
+            return {"function": _code_name(value), "source_sha256": _source_hash(value)}
+        return self._quantity(value)
+
+    def _array(self, value: np.ndarray) -> Any:
+        if value.dtype.kind in "OUT":
+            return {"labels": [str(v) for v in value.ravel()], "shape": list(value.shape)}
+        data = np.ascontiguousarray(value).reshape(value.shape)
+        head = {"dtype": data.dtype.str, "shape": list(data.shape)}
+        if self.inline + data.nbytes <= _INLINE_BYTES:
+            self.inline += data.nbytes
+            return {**head, "base64": base64.b64encode(data.tobytes()).decode()}
+        return {**head, "sha256": hashlib.sha256(data.tobytes()).hexdigest()}
+
+    def _module(self, value: Any) -> Any:
+        cls = type(value)
+        found = {"class": f"{cls.__module__}:{cls.__qualname__}"}
+        if not cls.__module__.startswith(_OWN):
+            found["source_sha256"] = _source_hash(cls)
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {**found, "fields": {name: self.encode(v) for name, v in fields.items()}}
+
+    def _quantity(self, value: Any) -> Any:
+        unit = str(getattr(value, "unit", None) or getattr(value, "units", None) or "")
+        if not unit:
+            array = np.asarray(value)
+            if array.dtype.kind in "fiub":
+                return self.encode(array.item() if array.ndim == 0 else array)
+            raise TypeError(f"a {type(value).__name__} cannot be part of a configuration: {value!r}.")
+        return self.encode(xr.DataArray(np.asarray(to_declared(value, unit, "value")), attrs={"units": unit}))
+
+
+def _code_name(value: Any) -> str:
+    return f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', type(value).__qualname__)}"
+
+
+def _source_hash(value: Any) -> str | None:
+    """Hash of the source text; of the compiled code where there is no text."""
+    try:
+        text = inspect.getsource(value).encode()
+    except (OSError, TypeError):
+        code = getattr(value, "__code__", None)
+        text = code.co_code + repr(code.co_consts).encode() if code is not None else repr(value).encode()
+    return hashlib.sha256(text).hexdigest()
+
+
+class Missing(LookupError):
+    """Part of a configuration that the record does not hold: user code or a large array."""
+
+
+def decode(value: Any) -> Any:
+    """The object that :class:`Encoder` recorded. Raises :class:`Missing` for what it holds as a hash only."""
+    if isinstance(value, list):
+        return [decode(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if "float" in value:
+        return float(value["float"])
+    if "dataset" in value:
+        variables = {n: _decode_variable(v) for n, v in value["dataset"].items()}
+        return xr.Dataset(variables).set_coords(value["coords"])
+    if "dataarray" in value:
+        variable = _decode_variable(value["dataarray"])
+        return xr.DataArray(variable, coords={n: _decode_variable(c) for n, c in value["coords"].items()})
+    if "labels" in value:
+        return np.array(value["labels"], dtype=object).reshape(value["shape"])
+    if "base64" in value:
+        return np.frombuffer(base64.b64decode(value["base64"]), dtype=value["dtype"]).reshape(value["shape"]).copy()
+    if "sha256" in value:
+        raise Missing(f"an array of shape {tuple(value['shape'])}, kept as a hash only")
+    if "uniform" in value:
+        return Uniform(*value["uniform"])
+    if "mapping" in value:
+        return {k: decode(v) for k, v in value["mapping"].items()}
+    if "function" in value:
+        raise Missing(f"the function {value['function']}")
+    return _decode_module(value)
+
+
+def _decode_variable(value: dict[str, Any]) -> xr.Variable:
+    return xr.Variable(value["dims"], decode(value["data"]), value.get("attrs") or {})
+
+
+def _decode_module(value: dict[str, Any]) -> Any:
+    module, _, name = value["class"].partition(":")
+    if not module.startswith(_OWN):
+        raise Missing(f"the class {value['class']}")
+    cls = getattr(importlib.import_module(module), name)
+    fields = {n: decode(v) for n, v in value["fields"].items()}
+    return cls(**fields)
+
+
+def config_hash(configuration: str) -> str:
+    """Hash of a configuration."""
+    return hashlib.sha256(configuration.encode()).hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Where two decoded JSON configurations differ, as ``path: old -> new``."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in sorted(set(old) | set(new)):
+            at = f"{path}.{key}" if path else key
+            if key not in old:
+                found.append(f"{at}: absent -> {_short(new[key])}")
+            elif key not in new:
+                found.append(f"{at}: {_short(old[key])} -> absent")
+            else:
+                found += differences(old[key], new[key], at)
+        return found
+    return [] if old == new else [f"{path}: {_short(old)} -> {_short(new)}"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,112 @@
+"""From arrays back to a labelled Dataset."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xmass.labelled.execute import Arrays, sample_range
+from xmass.labelled.monitors import Monitor
+from xmass.labelled.resolve import Resolved
+from xmass.labelled.schema import DIVERGED, LAG, LONG_NAME, REGION, REGION_OTHER, STEP, UNITS, time_attrs
+from xmass.labelled.values import unit_attrs
+
+
+class DivergenceWarning(UserWarning):
+    """Some runs left the finite numbers."""
+
+
+def clock_values(resolved: Resolved, monitor: Monitor) -> np.ndarray:
+    """Stamps of a series, in the unit of :func:`clock_unit`: the end of each step or period."""
+    period = resolved.graph.nodes[monitor.node].period
+    first, last = sample_range(resolved, period)
+    step = resolved.config.dt * period
+    unit_length = 1000.0 if clock_unit(monitor) == "s" else 1.0
+    return np.arange(first, max(last, first)) * step / unit_length
+
+
+def clock_unit(monitor: Monitor) -> str:
+    """Seconds for observations that are a tenth of a second apart or more, else ms."""
+    return "s" if monitor.clock != "time" and monitor.period >= 100.0 else "ms"
+
+
+def variable_dims(resolved: Resolved, monitor: Monitor) -> tuple[str, ...]:
+    """Dims of a result variable."""
+    return (*resolved.sizes, monitor.clock, REGION) if monitor.clock else (*resolved.sizes, REGION, REGION_OTHER)
+
+
+def variable_shape(resolved: Resolved, monitor: Monitor) -> tuple[int, ...]:
+    """Shape of a result variable."""
+    lead, n = tuple(resolved.sizes.values()), resolved.program.regions
+    return (*lead, len(clock_values(resolved, monitor)), n) if monitor.clock else (*lead, n, n)
+
+
+def coordinates(resolved: Resolved) -> dict[str, xr.DataArray]:
+    """Every coordinate that is known before a run."""
+    found = dict(resolved.coords)
+    for monitor in resolved.graph.monitors:
+        if monitor.clock:
+            attrs = time_attrs(clock_unit(monitor))
+            found[monitor.clock] = xr.DataArray(clock_values(resolved, monitor), dims=monitor.clock, attrs=attrs)
+        else:
+            found[REGION_OTHER] = xr.DataArray(resolved.config.regions, dims=REGION_OTHER)
+    return found
+
+
+def attributes(monitor: Monitor) -> dict[str, str]:
+    """Attributes of a result variable."""
+    return unit_attrs(monitor.unit, monitor.meaning)
+
+
+def rebuild(resolved: Resolved, arrays: Arrays, attrs: dict[str, Any]) -> xr.Dataset:
+    """The result of a whole run."""
+    lead = tuple(resolved.sizes.values())
+    variables = {}
+    for monitor in resolved.graph.monitors:
+        values = arrays.series[monitor.node] if monitor.clock else arrays.reductions[monitor.node]
+        dims = variable_dims(resolved, monitor)
+        variables[monitor.name] = xr.DataArray(values.reshape(variable_shape(resolved, monitor)), dims=dims, attrs=attributes(monitor))
+    ds = xr.Dataset(variables, attrs=attrs).assign_coords(coordinates(resolved))
+    if resolved.request.restart:
+        ds = ds.assign(_end_state(resolved, arrays, lead))
+    diverged = ~arrays.finite.reshape(lead)
+    ds = ds.assign_coords({DIVERGED: (tuple(resolved.sizes), diverged, {LONG_NAME: "the run left the finite numbers"})})
+    warn_diverged(ds[DIVERGED])
+    return ds
+
+
+def _end_state(resolved: Resolved, arrays: Arrays, lead: tuple[int, ...]) -> dict[str, xr.DataArray]:
+    found: dict[str, xr.DataArray] = {STEP: xr.DataArray(np.int64(resolved.stop), attrs={LONG_NAME: "steps since time 0"})}
+    for path, values in arrays.end.items():
+        spec = resolved.specs.get(path)
+        attrs = {UNITS: spec.unit} if spec is not None else {}
+        if values.ndim == 3:
+            newest_first = values[:, :, ::-1].transpose(0, 2, 1)
+            lags = np.arange(newest_first.shape[1]) * resolved.config.dt
+            data = xr.DataArray(newest_first.reshape(*lead, *newest_first.shape[1:]), dims=(*resolved.sizes, LAG, REGION), attrs=attrs)
+            found[path] = data.assign_coords({LAG: (LAG, lags, {UNITS: "ms", LONG_NAME: "time before the end"})})
+        else:
+            found[path] = xr.DataArray(values.reshape(*lead, -1), dims=(*resolved.sizes, REGION), attrs=attrs)
+    return found
+
+
+def warn_diverged(diverged: xr.DataArray) -> None:
+    """One warning that names the parameters of the first runs that diverged."""
+    count = int(diverged.sum())
+    if not count:
+        return
+    points = np.argwhere(diverged.values)[:3]
+    said = []
+    for point in points:
+        at = diverged.isel(dict(zip(diverged.dims, point, strict=True)))
+        said.append(", ".join(f"{n}={np.asarray(c.values)[()]}" for n, c in at.coords.items() if c.ndim == 0) or "the only run")
+    more = f" and {count - len(said)} more" if count > len(said) else ""
+    warnings.warn(
+        f"{count} of {diverged.size} runs left the finite numbers (coordinate 'diverged'): {'; '.join(said)}{more}. "
+        "Take a smaller dt, or look at these parameters.",
+        DivergenceWarning,
+        stacklevel=3,
+    )

@@ -1,0 +1,457 @@
+"""From a system and labelled arguments to arrays: what shapes the compiled program is decided here, once, for all runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xmass.core import engine
+from xmass.core.integrate import STAGES_AHEAD
+from xmass.core.model import NeuralMass, Uniform, declared_parameters, noise_fields, replace
+from xmass.core.noise import trial_seeds
+from xmass.core.observe import Source
+from xmass.labelled.monitors import Graph, Monitors, build_graph, segment_length
+from xmass.labelled.network import Network
+from xmass.labelled.parameters import Spec, System, node_of, observation_parameters, system_parameters
+from xmass.labelled.schema import BATCH, INITIAL, LAG, REGION, REGION_OTHER, SEED, STEP, TIME, WEIGHTS
+from xmass.labelled.stimulus import Stimulus, resolve_inputs
+from xmass.labelled.structure import Structures, plan_structures, structure_dims
+from xmass.labelled.suggest import nearest
+from xmass.labelled.units import milliseconds
+from xmass.labelled.values import Dims, Value, to_value
+
+_DEFAULT_TILE = 16
+_CALL_ELEMENTS = 16_000_000
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Config:
+    """What a Simulator holds: the system and how it is integrated."""
+
+    system: System
+    dt: float
+    method: str
+    regions: np.ndarray
+    tile: int | None
+    precision: str
+    frozen: bool
+    bounds: bool
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Request:
+    """The arguments of one run, as given."""
+
+    duration: Any
+    params: xr.Dataset | None = None
+    monitors: Monitors = None
+    transient: Any = 0.0
+    sample_every: Any = None
+    batch_size: int | None = None
+    seed: Any = None
+    inputs: Mapping[str, Any] | None = None
+    initial: Any = None
+    restart: bool = False
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Resolved:
+    """A run ready to execute: arrays and sizes, and the names and coordinates to rebuild the result with."""
+
+    config: Config
+    request: Request
+    program: engine.Program
+    graph: Graph
+    specs: dict[str, Spec]
+    values: dict[str, Value]
+    lags: dict[str, np.ndarray]
+    structures: Structures | None
+    stimuli: tuple[Stimulus, ...]
+    seeds: Value | None
+    sizes: dict[str, int]
+    coords: dict[str, xr.DataArray]
+    start: int
+    stop: int
+    keep: int
+    sample_every: int
+    given: frozenset[str]
+
+    @property
+    def runs(self) -> int:
+        return int(np.prod(tuple(self.sizes.values()), dtype=np.int64))
+
+
+def whole_steps(value: Any, dt: float, name: str) -> int:
+    """A time as a whole number of steps; anything else is an error that names the nearest."""
+    length = milliseconds(value, name)
+    if length < 0:
+        raise ValueError(f"{name} is {length:g} ms, needs a time of at least 0.")
+    steps = round(length / dt)
+    if abs(length / dt - steps) > 1e-6 * max(1.0, steps * 1e-3):
+        raise ValueError(f"{name}={length:g} ms is not a multiple of dt={dt:g} ms. The nearest is {steps * dt:g} ms.")
+    return steps
+
+
+def resolve(config: Config, request: Request) -> Resolved:
+    """Check, align and convert everything; plan the program."""
+    model = node_of(config.system)
+    start = _first_step(request.initial)
+    steps = whole_steps(request.duration, config.dt, "duration")
+    if steps == 0:
+        raise ValueError("duration is 0 ms, needs at least one step.")
+    stop = start + steps
+    if stop >= 2**31 - 2**16:
+        raise ValueError(f"the run ends at step {stop}; at most 2^31 steps are counted. Take a larger dt or a shorter duration.")
+    keep = start + whole_steps(request.transient, config.dt, "transient")
+    if keep >= stop:
+        raise ValueError(
+            f"transient={milliseconds(request.transient, 'transient'):g} ms leaves nothing of "
+            f"duration={milliseconds(request.duration, 'duration'):g} ms: duration includes the transient."
+        )
+    every = _sample_every(request.sample_every, config.dt)
+    graph = build_graph(model, request.monitors, config.dt, every)
+    specs = system_parameters(config.system) | observation_parameters(list(graph.observations))
+    _no_clash(graph, specs)
+
+    given, coords = _given(request, specs, model)
+    dims = Dims()
+    for source, origin in _sources(config, request, given, specs):
+        dims.add(source, origin, skip=(TIME,) if origin.startswith("inputs") else ())
+    seed_raw = _seed_of(request, given)
+    seed_raw = _with_batch(request, seed_raw, dims)
+    dims.reorder(BATCH)
+    if TIME in dims.sizes:
+        raise ValueError("a parameter has the dim 'time'; only inputs may vary in time. Give it to inputs=.")
+
+    plain = {path: s for path, s in specs.items() if not path.startswith(f"{INITIAL}.")}
+    values = {path: to_value(given.get(path, s.value), s, dims, config.regions) for path, s in plain.items()}
+    initial, lags = _initial_values(given, specs, dims, config)
+    values |= initial
+    random = bool(noise_fields(model)) or any(isinstance(s.initial, Uniform) and f"{INITIAL}.{s.name}" not in given for s in model.states)
+    seeds = _seeds(seed_raw, dims, random)
+    stimuli = resolve_inputs(request.inputs, model, dims, config.regions, start * config.dt, stop * config.dt)
+
+    program, structures = _program(config, graph, values, dims.sizes, stimuli, stop - start)
+    _check_alignment(graph, start, stop, request.restart, config.dt)
+    kept = _result_coords(config, dims, values, specs, given, coords, seeds)
+    return Resolved(
+        config,
+        request,
+        program,
+        graph,
+        specs,
+        values,
+        lags,
+        structures,
+        stimuli,
+        seeds,
+        dims.sizes,
+        kept,
+        start,
+        stop,
+        keep,
+        every,
+        frozenset(given),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------- arguments
+def _first_step(initial: Any) -> int:
+    if isinstance(initial, xr.Dataset) and STEP in initial:
+        steps = np.unique(np.asarray(initial[STEP].values))
+        if len(steps) != 1:
+            raise ValueError(f"initial has several values of {STEP!r}: {steps[:5].tolist()}. Continue from one time at once.")
+        return int(steps[0])
+    return 0
+
+
+def _sample_every(value: Any, dt: float) -> int:
+    if value is None:
+        return 1
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError(f"sample_every={value}, needs at least 1 step.")
+        return int(value)
+    return max(whole_steps(value, dt, "sample_every"), 1)
+
+
+def _no_clash(graph: Graph, specs: dict[str, Spec]) -> None:
+    for monitor in graph.monitors:
+        if monitor.name in specs:
+            raise ValueError(f"a monitor and a parameter are both called {monitor.name!r}: rename the monitor.")
+
+
+def _given(request: Request, specs: dict[str, Spec], model: NeuralMass) -> tuple[dict[str, Any], dict[str, xr.DataArray]]:
+    """Parameters that the arguments set, by path, and other coordinates that are kept as labels."""
+    given: dict[str, Any] = {}
+    coords: dict[str, xr.DataArray] = {}
+    known = [*specs, SEED]
+    params = request.params
+    if params is not None and not isinstance(params, xr.Dataset):
+        raise TypeError(f"params is a {type(params).__name__}, needs a Dataset: xr.Dataset({{'a': ('a', values)}}).")
+    if params is not None:
+        for name in params.variables:
+            path = str(name)
+            if path in known:
+                given[path] = params[name]
+            elif name in params.data_vars:
+                raise KeyError(f"params has {path!r}, which is not a parameter{nearest(path, known)}")
+            elif not set(params[name].dims) & {REGION, REGION_OTHER}:
+                coords[path] = params[name]
+    for path, value in _initial_items(request.initial, model):
+        if path in given:
+            raise ValueError(f"{path} is given twice, in params and in initial=. Give it once.")
+        if path not in known:
+            raise KeyError(f"initial has {path!r}, which is unknown{nearest(path, [k for k in known if k.startswith(INITIAL)])}")
+        given[path] = value
+    if request.seed is not None:
+        if SEED in given:
+            where = "params" if params is not None and SEED in params.variables else "initial"
+            raise ValueError(f"seed is given twice, as seed= and in {where}. Give it once.")
+        given[SEED] = request.seed
+    return given, coords
+
+
+def _initial_items(initial: Any, model: NeuralMass) -> list[tuple[str, Any]]:
+    if initial is None:
+        return []
+    if isinstance(initial, xr.Dataset):
+        names = [str(n) for n in initial.variables if str(n).startswith(f"{INITIAL}.") and n != STEP]
+        states = {s.name for s in model.states}
+        if not names and states & set(map(str, initial.data_vars)):
+            raise ValueError(
+                "initial is a Dataset without 'initial.<state>'. Continue from a result of run(..., restart=True), or give states: "
+                "initial={'x': ds.x.isel(time=-1)}."
+            )
+        if not names:
+            raise ValueError(f"initial is a Dataset with {sorted(map(str, initial.data_vars))}, needs 'initial.<state>' variables.")
+        items = [(n, initial[n].drop_vars([c for c in initial[n].coords if c not in initial[n].dims])) for n in names]
+        if SEED in initial.variables:
+            items.append((SEED, initial[SEED].drop_vars([c for c in initial[SEED].coords if c not in initial[SEED].dims])))
+        return items
+    if isinstance(initial, Mapping):
+        return [(str(n) if str(n).startswith(f"{INITIAL}.") else f"{INITIAL}.{n}", v) for n, v in initial.items()]
+    raise TypeError(f"initial is a {type(initial).__name__}, needs a mapping of states, or a result of run(..., restart=True).")
+
+
+def _sources(config: Config, request: Request, given: dict[str, Any], specs: dict[str, Spec]) -> list[tuple[Any, str]]:
+    """Everything that may bring run dims, in the order in which their dims appear in the result."""
+    found: list[tuple[Any, str]] = []
+    if request.params is not None:
+        found.append((request.params, "params"))
+    if isinstance(config.system, Network):
+        found.append((config.system.connectome, "the connectome"))
+    found += [(s.value, path) for path, s in specs.items() if isinstance(s.value, xr.DataArray) and path not in given]
+    found += [(v, path) for path, v in given.items() if isinstance(v, xr.DataArray) and path != SEED]
+    found += [(v, f"inputs[{n!r}]") for n, v in (request.inputs or {}).items() if isinstance(v, xr.DataArray)]
+    if isinstance(given.get(SEED), xr.DataArray):
+        found.append((given[SEED], SEED))
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------------------- seeds
+def _seed_of(request: Request, given: dict[str, Any]) -> Any:
+    return given.get(SEED)
+
+
+def _with_batch(request: Request, seed: Any, dims: Dims) -> Any:
+    n = request.batch_size
+    if n is None:
+        return seed
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        raise ValueError(f"batch_size={n!r}, needs a positive whole number of trials.")
+    if isinstance(seed, xr.DataArray) and seed.ndim:
+        raise ValueError(f"batch_size={n} needs one seed, seed has the dims {seed.dims}. Leave batch_size out: these seeds are the trials.")
+    if BATCH in dims.sizes:
+        raise ValueError(f"batch_size={n} makes the dim 'batch', which {dims.origin[BATCH]} has already. Leave batch_size out.")
+    root = _seed_number(seed) if seed is not None else secrets.randbits(63)
+    made = xr.DataArray(trial_seeds(root, int(n)), dims=BATCH, coords={BATCH: np.arange(int(n))})
+    dims.add(made, "batch_size")
+    return made
+
+
+def _seed_number(value: Any) -> int:
+    array = np.asarray(value)
+    if array.ndim or array.dtype.kind not in "iu" or int(array) < 0:
+        raise ValueError(f"seed={value!r}, needs a non-negative whole number or a DataArray of them.")
+    return int(array)
+
+
+def _seeds(seed: Any, dims: Dims, random: bool) -> Value | None:
+    if seed is None:
+        if not random:
+            return None
+        seed = secrets.randbits(63)
+    if not isinstance(seed, xr.DataArray):
+        if isinstance(seed, bool):
+            raise ValueError("seed=True, needs a non-negative whole number.")
+        return Value((), np.asarray(_seed_number(seed), dtype=np.uint64 if _seed_number(seed) >= 2**63 else np.int64), ())
+    if seed.dtype.kind not in "iu" or (np.asarray(seed.values) < 0).any():
+        raise ValueError(f"seed has dtype {seed.dtype}, needs non-negative whole numbers.")
+    seed = dims.align(seed)
+    own = tuple(d for d in dims.sizes if d in seed.dims)
+    if set(own) != set(seed.dims):
+        raise ValueError(f"seed has the dims {seed.dims}; it may vary over runs, not over regions or time.")
+    return Value(own, np.asarray(seed.transpose(*own).values), ())
+
+
+# ---------------------------------------------------------------------------------------------------------------- initial state
+def _initial_values(
+    given: dict[str, Any], specs: dict[str, Spec], dims: Dims, config: Config
+) -> tuple[dict[str, Value], dict[str, np.ndarray]]:
+    """Initial values that are given or declared as numbers, and the lags [ms] of those that are histories."""
+    found, lags = {}, {}
+    for path, spec in specs.items():
+        if not path.startswith(f"{INITIAL}."):
+            continue
+        raw = given.get(path, spec.value)
+        if raw is None or isinstance(raw, Uniform):
+            continue
+        has_lag = isinstance(raw, xr.DataArray) and LAG in raw.dims
+        if has_lag:
+            raw = _lag_order(raw, path)
+            lags[path] = np.asarray(raw[LAG].values, dtype=np.float64)
+        found[path] = to_value(raw, spec, dims, config.regions, inner=(LAG,) if has_lag else ())
+    return found, lags
+
+
+def _lag_order(raw: xr.DataArray, path: str) -> xr.DataArray:
+    if LAG not in raw.coords:
+        raise ValueError(f"{path} has the dim 'lag' without lags. Add them in ms, 0 is the start: .assign_coords(lag=('lag', lags)).")
+    lags = np.asarray(raw[LAG].values, dtype=np.float64)
+    if (lags < 0).any():
+        raise ValueError(f"{path} has negative lags; lag is the time before the start, in ms, and 0 is the start.")
+    return raw.sortby(LAG)
+
+
+def history_of(value: Value, lags: np.ndarray, count: int, dt: float, path: str, sizes: dict[str, int], runs: np.ndarray) -> np.ndarray:
+    """A history as ``(run or 1, step, region or 1)`` for the last ``count`` steps, newest last, by linear interpolation in lag."""
+    wanted = np.arange(count)[::-1] * dt
+    if lags[0] > 1e-9 or lags[-1] < wanted[0] - 1e-6 * dt:
+        raise ValueError(f"{path} covers lags {lags[0]:g} to {lags[-1]:g} ms; the delays need 0 to {wanted[0]:g} ms.")
+    taken = value.take(sizes, runs)
+    upper = np.clip(np.searchsorted(lags, wanted - 1e-6 * dt), 0, len(lags) - 1)
+    lower = np.maximum(upper - 1, 0)
+    gap = np.where(upper > lower, lags[upper] - lags[lower], 1.0)
+    part = np.where(upper > lower, np.clip((wanted - lags[lower]) / gap, 0.0, 1.0), 1.0)
+    part = np.where(np.abs(part - 1.0) < 1e-9, 1.0, part)
+    shape = (1, count) + (1,) * (taken.ndim - 2)
+    low, high = taken[:, lower], taken[:, upper]
+    mixed = np.where(part.reshape(shape) == 1.0, high, low * (1.0 - part.reshape(shape)) + high * part.reshape(shape))
+    return mixed if mixed.ndim == 3 else mixed[:, :, None]
+
+
+# ---------------------------------------------------------------------------------------------------------------- program
+def _program(
+    config: Config, graph: Graph, values: dict[str, Value], sizes: dict[str, int], stimuli: tuple[Stimulus, ...], steps: int
+) -> tuple[engine.Program, Structures | None]:
+    model = node_of(config.system)
+    couplings = config.system.couplings if isinstance(config.system, Network) else {}
+    frozen = config.frozen or config.method == "exp_euler"
+    reads_end = any(isinstance(n.input, Source) and n.input.kind == "output" for n in graph.nodes)
+    ahead = 1 if reads_end else (0 if frozen else STAGES_AHEAD[config.method])
+    runs = int(np.prod(tuple(sizes.values()), dtype=np.int64))
+    width = tile_width(config.tile, runs, values, sizes)
+    structures = None
+    if isinstance(config.system, Network) and couplings:
+        structures = plan_structures(values, sizes, rule=config.system.delays, dt=config.dt, width=width, ahead=ahead)
+    plan = structures.plan if structures is not None else None
+    delay = plan.shape if plan is not None and plan.shape.levels else None
+    undelayed = structures is not None and (plan is None or plan.undelayed is not None)
+    noises = tuple((path, target, _blank(process)) for path, target, process in noise_fields(model))
+    regions = len(config.regions)
+    item = 4 if config.precision == "float32" else 8
+    streams = 1 + len(noises) + len(graph.nodes)
+    block = delay.levels[0].block if delay is not None else 1
+    segment = segment_length(graph, row_bytes=regions * width * item, streams=streams, block=block)
+    whole = -(-steps // segment) + 1
+    most = max(_CALL_ELEMENTS // (regions * width * segment), 1)
+    segments = min(1 << (whole - 1).bit_length(), most)
+    bare = replace(model, {**{d.name: 0.0 for d in declared_parameters(type(model))}, **{p: None for p, _, _ in noise_fields(model)}})
+    program = engine.Program(
+        model=bare,
+        couplings=tuple((name, _blank(c)) for name, c in couplings.items()),
+        noises=noises,
+        stimuli=tuple(s.name for s in stimuli if not s.constant),
+        scheme=config.method,
+        frozen=frozen,
+        bounds=config.bounds,
+        delay=delay,
+        undelayed=undelayed,
+        nodes=graph.nodes,
+        recorded=graph.recorded,
+        regions=regions,
+        width=width,
+        segment=segment,
+        segments=segments,
+        dtype=config.precision,
+    )
+    return program, structures
+
+
+def tile_width(tile: int | None, runs: int, values: dict[str, Value], sizes: dict[str, int]) -> int:
+    """Runs per tile: as configured, else 1 where each connectome has one run, else 16."""
+    if tile is not None:
+        return tile
+    structures = int(np.prod([sizes[d] for d in structure_dims(values, sizes)], dtype=np.int64)) if WEIGHTS in values else 1
+    return 1 if runs == structures else _DEFAULT_TILE
+
+
+def _blank(module: Any) -> Any:
+    return replace(module, {d.name: 0.0 for d in declared_parameters(type(module))})
+
+
+def _check_alignment(graph: Graph, start: int, stop: int, restart: bool, dt: float) -> None:
+    """A run can stop or continue only where its observations have no half-filled window."""
+    for node, observation in zip(graph.nodes, graph.observations, strict=True):
+        if observation.reduces:
+            continue
+        unit = node.timing.frame * node.period_in if observation.state_names else node.period
+        unit = 1 if type(observation).__name__ == "Subsample" else unit
+        if start % unit:
+            raise ValueError(
+                f"{observation.name} advances by {unit * dt:g} ms; the run continues at {start * dt:g} ms, which is not a multiple."
+            )
+        if restart and stop % unit:
+            raise ValueError(
+                f"restart=True with {observation.name}, which advances by {unit * dt:g} ms, needs an end that is a multiple of it; the run ends "
+                f"at {stop * dt:g} ms. Take {stop // unit * unit * dt:g} ms."
+            )
+
+
+def _result_coords(
+    config: Config,
+    dims: Dims,
+    values: dict[str, Value],
+    specs: dict[str, Spec],
+    given: dict[str, Any],
+    coords: dict[str, xr.DataArray],
+    seeds: Value | None,
+) -> dict[str, xr.DataArray]:
+    """Labels of run dims, varied parameters without region dims, other coordinates of the parameter Dataset, seed, regions."""
+    found: dict[str, xr.DataArray] = {}
+    for name, labels in dims.labels.items():
+        found[name] = xr.DataArray(labels.values, dims=name, attrs=labels.attrs)
+    for name, coord in coords.items():
+        if set(coord.dims) <= set(dims.sizes) and name not in found:
+            found[name] = dims.align(coord).drop_vars([c for c in coord.coords if c != name and c not in coord.dims])
+    for path, value in values.items():
+        if value.dims and not value.inner and not path.startswith(f"{INITIAL}."):
+            attrs = {"units": specs[path].unit, "long_name": specs[path].meaning}
+            if path in found:
+                found[path] = found[path].assign_attrs(attrs)
+            else:
+                found[path] = xr.DataArray(value.array, dims=value.dims, attrs=attrs)
+    if seeds is not None:
+        found[SEED] = xr.DataArray(seeds.array, dims=seeds.dims)
+    found[REGION] = xr.DataArray(config.regions, dims=REGION)
+    if isinstance(config.system, Network):
+        for name, coord in config.system.region_coords.items():
+            if set(coord.dims) == {REGION}:
+                found.setdefault(name, coord.drop_vars([c for c in coord.coords if c not in (name, REGION)]))
+    return found

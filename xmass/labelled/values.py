@@ -1,0 +1,163 @@
+"""Parameter values with run dimensions: alignment by label, and the rows that a tile needs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from xmass.labelled.parameters import Spec
+from xmass.labelled.schema import LAG, REGION, REGION_OTHER, TIME, UNITS
+from xmass.labelled.units import to_declared
+
+
+class Dims:
+    """The run dimensions in output order, with sizes and labels, collected from every input."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[str, int] = {}
+        self.labels: dict[str, xr.DataArray] = {}
+        self.coords: dict[str, xr.DataArray] = {}
+        self.origin: dict[str, str] = {}
+
+    def add(self, data: xr.DataArray | xr.Dataset, origin: str, *, skip: tuple[str, ...] = ()) -> None:
+        """Register the dims of ``data``; labels that disagree are an error."""
+        for dim, size in data.sizes.items():
+            if dim in (REGION, REGION_OTHER, LAG, *skip):
+                continue
+            name = str(dim)
+            labels = data[name].variable if name in data.coords else None
+            if labels is not None:
+                values = labels.values
+                if len(set(values.tolist())) != len(values):
+                    repeated = sorted({str(v) for v in values.tolist() if values.tolist().count(v) > 1})
+                    raise ValueError(f"{origin} repeats the labels {repeated} along {name!r}: labels must be different.")
+            if name not in self.sizes:
+                self.sizes[name], self.origin[name] = size, origin
+            if name in self.labels and labels is not None:
+                self._agree(name, labels.values, origin)
+            elif size != self.sizes[name]:
+                raise ValueError(
+                    f"{origin} has {size} entries along {name!r}, {self.origin[name]} has {self.sizes[name]}. "
+                    f"Give both the same labels, or select: .sel({name}=...)."
+                )
+            if name not in self.labels and labels is not None:
+                self.labels[name] = data[name]
+
+    def _agree(self, name: str, values: np.ndarray, origin: str) -> None:
+        known, new = set(self.labels[name].values.tolist()), set(values.tolist())
+        if known != new:
+            missing, extra = sorted(map(str, known - new))[:5], sorted(map(str, new - known))[:5]
+            raise ValueError(
+                f"{origin} and {self.origin[name]} have different labels along {name!r}: {origin} lacks {missing} and has {extra} more. "
+                f"Select the same: .sel({name}=...)."
+            )
+
+    def align(self, data: xr.DataArray) -> xr.DataArray:
+        """``data`` with its run dims in the order of the labels."""
+        for dim in data.dims:
+            name = str(dim)
+            if name in self.labels and name in data.coords and not np.array_equal(data[name].values, self.labels[name].values):
+                data = data.sel({name: self.labels[name].values})
+        return data
+
+    def reorder(self, last: str) -> None:
+        """Put one dim last."""
+        if last in self.sizes:
+            self.sizes[last] = self.sizes.pop(last)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.sizes.values())
+
+    @property
+    def runs(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+class Value(NamedTuple):
+    """Numbers over some of the run dims: ``array`` has those dims first (in output order), then what belongs to a run."""
+
+    dims: tuple[str, ...]
+    array: np.ndarray
+    inner: tuple[str, ...]
+
+    @property
+    def varies(self) -> bool:
+        return bool(self.dims)
+
+    def take(self, sizes: dict[str, int], runs: np.ndarray) -> np.ndarray:
+        """The part of each run, run axis first; of length 1 if the value does not vary."""
+        if not self.dims:
+            return self.array[None]
+        index = np.unravel_index(runs, tuple(sizes.values())) if sizes else ()
+        position = dict(zip(sizes, index, strict=True))
+        return self.array[tuple(position[d] for d in self.dims)]
+
+
+def align_regions(data: xr.DataArray, regions: np.ndarray, name: str) -> xr.DataArray:
+    """``data`` in the network's region order; a missing, extra or repeated region is named."""
+    for dim in (REGION, REGION_OTHER):
+        if dim not in data.dims:
+            continue
+        if dim not in data.coords:
+            if data.sizes[dim] != len(regions):
+                raise ValueError(f"{name} has {data.sizes[dim]} regions without labels, the system has {len(regions)}.")
+            continue
+        labels = data[dim].values.tolist()
+        known = regions.tolist()
+        repeated = sorted({str(v) for v in labels if labels.count(v) > 1}) if len(set(labels)) != len(labels) else []
+        missing = [str(v) for v in known if v not in set(labels)]
+        extra = [str(v) for v in labels if v not in set(known)]
+        if repeated or missing or extra:
+            said = [f"{what} {names[:5]}" for what, names in (("repeats", repeated), ("lacks", missing), ("has unknown", extra)) if names]
+            raise ValueError(f"{name} {' and '.join(said)} along {dim!r}; the system's regions are {known[:5]}... Select them by label.")
+        if labels != known:
+            data = data.sel({dim: regions})
+    return data
+
+
+def to_value(raw: object, spec: Spec, dims: Dims, regions: np.ndarray, *, inner: tuple[str, ...] = ()) -> Value:
+    """A declared value as numbers: unit converted, regions and run dims aligned by label, NaN refused."""
+    value = to_declared(raw, spec.unit, spec.path)
+    if not isinstance(value, xr.DataArray):
+        array = np.asarray(value, dtype=np.float64)
+        if array.ndim:
+            raise ValueError(
+                f"{spec.path} is an array of shape {array.shape} without dims. Say what it runs over: "
+                f"xr.DataArray(values, dims='region') or dims=<name of a sweep>."
+            )
+        return _checked(Value((), array, ()), spec, None)
+    if TIME in value.dims and TIME not in inner:
+        raise ValueError(f"{spec.path} has the dim 'time'; only inputs may vary in time. Give it to inputs=.")
+    if REGION_OTHER in value.dims and not spec.matrix:
+        raise ValueError(f"{spec.path} has dims {value.dims}; only weights and distances have 'region_other'.")
+    if spec.matrix and not {REGION, REGION_OTHER} <= set(value.dims):
+        raise ValueError(f"{spec.path} has dims {value.dims}, needs ('region', 'region_other'): row receives, column sends.")
+    value = dims.align(align_regions(value, regions, spec.path))
+    own = tuple(d for d in dims.sizes if d in value.dims)
+    wanted = tuple(d for d in (*inner, REGION, REGION_OTHER) if d in value.dims)
+    return _checked(Value(own, np.asarray(value.transpose(*own, *wanted).values, dtype=np.float64), wanted), spec, value)
+
+
+def _checked(value: Value, spec: Spec, labelled: xr.DataArray | None) -> Value:
+    if not np.isfinite(value.array).all():
+        where = ""
+        if labelled is not None:
+            bad = np.argwhere(~np.isfinite(labelled.values))[0]
+            point = {
+                str(d): (labelled[d].values[i].item() if d in labelled.coords and hasattr(labelled[d].values[i], "item") else int(i))
+                for d, i in zip(labelled.dims, bad, strict=True)
+            }
+            where = f" at {point}"
+        raise ValueError(f"{spec.path} holds NaN or infinity{where}; every value must be finite. Fill it or select what is complete.")
+    return value
+
+
+def unit_attrs(unit: str, meaning: str) -> dict[str, str]:
+    """Attributes of a variable."""
+    attrs = {UNITS: unit} if unit else {}
+    if meaning:
+        attrs["long_name"] = meaning
+    return attrs

@@ -1,0 +1,1 @@
+"""Plans, lazy results and stores."""
