@@ -346,7 +346,7 @@ def _initial_record(initial: Any) -> Any:
 
 
 def result_attrs(resolved: Resolved) -> dict[str, Any]:
-    """attrs of a result: conventions, configuration, its hash, versions."""
+    """Attrs of a result: conventions, configuration, its hash, versions."""
     text = canonical_json(configuration_of(resolved))
     return {"Conventions": CONVENTIONS, CONFIGURATION: text, CONFIG_HASH: config_hash(text), VERSIONS: json.dumps(versions())}
 

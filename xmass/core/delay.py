@@ -55,7 +55,7 @@ def plan_delays(weights: np.ndarray, steps: np.ndarray, *, width: int, ahead: in
     ahead : int
         Steps beyond the block that a scheme reads.
     """
-    count, kinds, n, _ = weights.shape
+    count = len(weights)
     delayed = (steps > 0) & (weights != 0.0)
     undelayed = [w.sum(0) for w in np.where(steps == 0, weights, 0.0)]
     has_undelayed = any(u.any() for u in undelayed)
@@ -67,7 +67,8 @@ def plan_delays(weights: np.ndarray, steps: np.ndarray, *, width: int, ahead: in
     row = 2 * history + slack
     if row % 64 == 0:
         row += slack
-    levels, arrays = [], [[] for _ in range(count)]
+    levels: list[Level] = []
+    arrays: list[list[dict]] = [[] for _ in range(count)]
     for position, block in enumerate(blocks):
         upper = blocks[position + 1] if position + 1 < len(blocks) else np.iinfo(np.int64).max
         # The smallest blocks also take what is shorter than any of them would allow: there is nothing below.

@@ -210,7 +210,7 @@ def _steps(
     history = program.delay.history
     levels = program.delay.levels
 
-    def block(depth: int, q0: jax.Array, end: jax.Array, loop: tuple, outer: dict | None) -> tuple:
+    def block(depth: int, q0: jax.Array, end: jax.Array, loop: tuple, outer: tuple[dict, jax.Array] | None) -> tuple:
         level = levels[depth]
         slot = lax.rem(t0 + q0, jnp.int32(history))
         rings, sums = loop[1], {}
@@ -382,7 +382,8 @@ def _observe(
 ) -> tuple[tuple, dict]:
     """Advance every observation over the segment whose tape is complete."""
     blocks = _tape_blocks(program, args, tapes, t0, lo, hi, keep)
-    new, results = [], []
+    new: list[Any] = []
+    results: list[Any] = []
     outs = dict(outs)
     for index, (node, state) in enumerate(zip(program.nodes, observers, strict=True)):
         block = blocks[node.input] if isinstance(node.input, Source) else results[node.input]

@@ -71,6 +71,10 @@ class Observation(eqx.Module):
         """Result of a reduction, run axis last."""
         raise NotImplementedError
 
+    def record(self) -> dict[str, str]:
+        """Further attributes of the result, such as how the series was preprocessed."""
+        return {}
+
 
 class Source(NamedTuple):
     """Where a tape comes from: ``kind`` is "state", "output" (made in the step), "derived" or "function" (made from the tape)."""

@@ -32,8 +32,8 @@ def check_system(system: System) -> None:
             raise TypeError(f"{path} is a {type(process).__name__}, needs a noise such as xm.WhiteNoise(sigma=0.01).")
         if process.white and target not in states:
             raise ValueError(
-                f"{path} is white noise on the input {target!r}, which is inside the equation; white noise is only defined where an input is "
-                f"added to a derivative ({sorted(states)}). Take xm.OUProcess for {path}."
+                f"{path} is white noise on the input {target!r}, which is inside the equation; white noise is only defined where an input "
+                f"is added to a derivative ({sorted(states)}). Take xm.OUProcess for {path}."
             )
     _check_drift(type(model))
 
@@ -117,8 +117,8 @@ def warn_exp_euler(system: System, method: str, dt: float) -> None:
     if rate - true_rate > 0.1 * max(abs(true_rate), 1e-12):
         frequency = float(np.abs(exact.imag[rhythm]).max())
         warnings.warn(
-            f"exp_euler adds growth to oscillations: near its rest state {type(model).__name__} oscillates at {frequency:.3g} rad/ms and changes "
-            f"by {true_rate:.3g} per ms, with exp_euler at dt={dt:g} ms by {rate:.3g} per ms. Take method='heun'.",
+            f"exp_euler adds growth to oscillations: near its rest state {type(model).__name__} oscillates at {frequency:.3g} rad/ms and "
+            f"changes by {true_rate:.3g} per ms, with exp_euler at dt={dt:g} ms by {rate:.3g} per ms. Take method='heun'.",
             SpuriousGrowthWarning,
             stacklevel=4,
         )

@@ -267,8 +267,8 @@ def _initial(resolved: Resolved, members: np.ndarray) -> dict[str, Any]:
             shape = resolved.program.delay
             count = shape.history if shape is not None else 1
             value, lags = resolved.values[path], resolved.lags[path]
-            past = history_of(value, lags, count, resolved.config.dt, path, resolved.sizes, members)
-            past = jnp.asarray(past.transpose(2, 1, 0), dtype)
+            rows = history_of(value, lags, count, resolved.config.dt, path, resolved.sizes, members)
+            past = jnp.asarray(rows.transpose(2, 1, 0), dtype)
             found["history"][state.name] = past
             found["states"][state.name] = {"value": past[:, -1]}
         else:

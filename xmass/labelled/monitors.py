@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from xmass.core.model import NeuralMass, declared_parameters, replace
 from xmass.core.observe import Node, Observation, Source, choose_segment
 from xmass.labelled.parameters import unit_of
-from xmass.labelled.schema import REGION, REGION_OTHER, TIME
+from xmass.labelled.schema import LONG_NAME, REGION, REGION_OTHER, TIME, UNITS
 from xmass.labelled.suggest import nearest
 from xmass.labelled.units import milliseconds
 from xmass.observations import Subsample
@@ -17,16 +17,20 @@ from xmass.observations import Subsample
 Monitors = Sequence[str] | Mapping[str, str | Observation | Callable[[Any], Any]] | None
 
 
+def unit_attrs(unit: str, meaning: str) -> dict[str, str]:
+    """Attributes of a variable."""
+    return ({UNITS: unit} if unit else {}) | ({LONG_NAME: meaning} if meaning else {})
+
+
 class Monitor(NamedTuple):
     """One variable of the result."""
 
     name: str
     node: int
-    unit: str
-    meaning: str
     period: float
     clock: str
     """The time dimension; empty for a reduction."""
+    attrs: dict[str, str]
 
 
 class Graph(NamedTuple):
@@ -144,8 +148,8 @@ def build_graph(model: NeuralMass, monitors: Monitors, dt: float, sample_every: 
     states, outputs = model.states, model.outputs
     sources = {s.name: Source("state", s.name) for s in states}
     sources |= {o.name: Source("output" if o.uses_input else "derived", o.name) for o in outputs}
-    units = {v.name: unit_of(model, v.name) for v in (*states, *outputs)}
-    meanings = {v.name: v.meaning for v in (*states, *outputs)}
+    units = {name: unit_of(model, name) for name in sources}
+    meanings = {s.name: s.meaning for s in states} | {o.name: o.meaning for o in outputs}
     return graph_of(as_mapping(monitors, [s.name for s in states]), sources, units, meanings, dt, sample_every)
 
 
@@ -164,14 +168,14 @@ def graph_of(
             index = builder.observation(what, name)
             reduces = builder.observations[index].reduces
             period = builder.nodes[index].period * base
-            meaning = f"{type(what).__name__} of {_describe(what.of)}"
-            found.append(Monitor(name, index, builder.unit_of_node[index], meaning, period, "" if reduces else f"{name}_{TIME}"))
+            attrs = unit_attrs(builder.unit_of_node[index], f"{type(what).__name__} of {_describe(what.of)}") | what.record()
+            found.append(Monitor(name, index, period, "" if reduces else f"{name}_{TIME}", attrs))
         else:
             source, unit = builder.resolve(what, name)
             thin = Subsample(of=None, period=sample_every * base, name="sample")
             index = builder.add(thin, source, unit, name)
             meaning = meanings.get(what, "") if isinstance(what, str) else f"{getattr(what, '__name__', 'function')} of the state"
-            found.append(Monitor(name, index, unit, meaning, sample_every * base, TIME))
+            found.append(Monitor(name, index, sample_every * base, TIME, unit_attrs(unit, meaning)))
     return Graph(tuple(builder.nodes), tuple(builder.observations), tuple(found))
 
 

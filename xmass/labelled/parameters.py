@@ -44,7 +44,8 @@ def state_of(model: NeuralMass, name: str) -> State:
 
 def unit_of(model: NeuralMass, name: str) -> str:
     """Unit of a state or output."""
-    return next(v.unit for v in (*model.states, *model.outputs) if v.name == name)
+    units = {s.name: s.unit for s in model.states} | {o.name: o.unit for o in model.outputs}
+    return units[name]
 
 
 def input_unit(model: NeuralMass, name: str) -> str:

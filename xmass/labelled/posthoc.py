@@ -10,14 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from xmass.core.engine import advance_node
 from xmass.core.model import bound
-from xmass.core.observe import Block, Node, Observation, Source, advance_node
+from xmass.core.observe import Block, Node, Observation, Source
+from xmass.labelled.execute import columns
 from xmass.labelled.monitors import Graph, graph_of, segment_length
 from xmass.labelled.parameters import observation_parameters
 from xmass.labelled.schema import REGION, REGION_OTHER, TIME, time_attrs, time_dim
 from xmass.labelled.units import factor
-from xmass.labelled.values import Dims, to_value, unit_attrs
-from xmass.labelled.execute import columns
+from xmass.labelled.values import Dims, to_value
 
 
 def observe_stored(ds: xr.Dataset, monitors: Mapping[str, Observation]) -> xr.Dataset:
@@ -145,7 +146,7 @@ def _label(
     lead = tuple(dims.sizes)
     for monitor in graph.monitors:
         node: Node = graph.nodes[monitor.node]
-        attrs = unit_attrs(monitor.unit, monitor.meaning)
+        attrs = dict(monitor.attrs)
         if not monitor.clock:
             values = np.moveaxis(reductions[monitor.node], -1, 0).reshape(*dims.shape, len(regions), len(regions))
             variables[monitor.name] = xr.DataArray(values, dims=(*lead, REGION, REGION_OTHER), attrs=attrs)

@@ -90,7 +90,7 @@ class Encoder:
 
     def _module(self, value: Any) -> Any:
         cls = type(value)
-        found = {"class": f"{cls.__module__}:{cls.__qualname__}"}
+        found: dict[str, Any] = {"class": f"{cls.__module__}:{cls.__qualname__}"}
         if not cls.__module__.startswith(_OWN):
             found["source_sha256"] = _source_hash(cls)
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}

@@ -12,7 +12,6 @@ from xmass.labelled.execute import Arrays, sample_range
 from xmass.labelled.monitors import Monitor
 from xmass.labelled.resolve import Resolved
 from xmass.labelled.schema import DIVERGED, LAG, LONG_NAME, REGION, REGION_OTHER, STEP, UNITS, time_attrs
-from xmass.labelled.values import unit_attrs
 
 
 class DivergenceWarning(UserWarning):
@@ -56,11 +55,6 @@ def coordinates(resolved: Resolved) -> dict[str, xr.DataArray]:
     return found
 
 
-def attributes(monitor: Monitor) -> dict[str, str]:
-    """Attributes of a result variable."""
-    return unit_attrs(monitor.unit, monitor.meaning)
-
-
 def rebuild(resolved: Resolved, arrays: Arrays, attrs: dict[str, Any]) -> xr.Dataset:
     """The result of a whole run."""
     lead = tuple(resolved.sizes.values())
@@ -68,7 +62,7 @@ def rebuild(resolved: Resolved, arrays: Arrays, attrs: dict[str, Any]) -> xr.Dat
     for monitor in resolved.graph.monitors:
         values = arrays.series[monitor.node] if monitor.clock else arrays.reductions[monitor.node]
         dims = variable_dims(resolved, monitor)
-        variables[monitor.name] = xr.DataArray(values.reshape(variable_shape(resolved, monitor)), dims=dims, attrs=attributes(monitor))
+        variables[monitor.name] = xr.DataArray(values.reshape(variable_shape(resolved, monitor)), dims=dims, attrs=dict(monitor.attrs))
     ds = xr.Dataset(variables, attrs=attrs).assign_coords(coordinates(resolved))
     if resolved.request.restart:
         ds = ds.assign(_end_state(resolved, arrays, lead))

@@ -419,8 +419,8 @@ def _check_alignment(graph: Graph, start: int, stop: int, restart: bool, dt: flo
             )
         if restart and stop % unit:
             raise ValueError(
-                f"restart=True with {observation.name}, which advances by {unit * dt:g} ms, needs an end that is a multiple of it; the run ends "
-                f"at {stop * dt:g} ms. Take {stop // unit * unit * dt:g} ms."
+                f"restart=True with {observation.name}, which advances by {unit * dt:g} ms, needs an end that is a multiple of it; the run "
+                f"ends at {stop * dt:g} ms. Take {stop // unit * unit * dt:g} ms."
             )
 
 

@@ -44,7 +44,8 @@ class Stimulus:
             if not np.isfinite(made).all():
                 raise ValueError(f"the function for input {self.name!r} returned NaN or infinity between {at[0]:g} and {at[-1]:g} ms.")
             return made.reshape(count, -1, 1)
-        assert self.times is not None and self.value is not None
+        assert self.times is not None
+        assert self.value is not None
         index = np.clip(np.searchsorted(self.times, at + 1e-9 * max(dt, 1.0), side="right") - 1, 0, len(self.times) - 1)
         series = self.value.take(sizes, runs)
         picked = series[:, index]

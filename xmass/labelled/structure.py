@@ -81,6 +81,6 @@ def _check_memory(steps: np.ndarray, speed: np.ndarray, dt: float, regions: int,
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
     if elements > _INDEX_LIMIT or elements * 8 > available:
         raise ValueError(
-            f"the longest delay is {longest * dt:g} ms, {longest:.3g} steps of {dt:g} ms: its history needs {elements * 8 / 1e9:.3g} GB for "
-            f"{regions} regions and {width} runs. The slowest speed is {speed.min():g} mm/ms; check its unit and that of distances (mm)."
+            f"the longest delay is {longest * dt:g} ms, {longest:.3g} steps of {dt:g} ms: its history needs "
+            f"{elements * 8 / 1e9:.3g} GB for {regions} regions and {width} runs. The slowest speed is {speed.min():g} mm/ms; check its unit and that of distances (mm)."
         )

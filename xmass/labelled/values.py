@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xmass.labelled.parameters import Spec
-from xmass.labelled.schema import LAG, REGION, REGION_OTHER, TIME, UNITS
+from xmass.labelled.schema import LAG, REGION, REGION_OTHER, TIME
 from xmass.labelled.units import to_declared
 
 
@@ -153,11 +153,3 @@ def _checked(value: Value, spec: Spec, labelled: xr.DataArray | None) -> Value:
             where = f" at {point}"
         raise ValueError(f"{spec.path} holds NaN or infinity{where}; every value must be finite. Fill it or select what is complete.")
     return value
-
-
-def unit_attrs(unit: str, meaning: str) -> dict[str, str]:
-    """Attributes of a variable."""
-    attrs = {UNITS: unit} if unit else {}
-    if meaning:
-        attrs["long_name"] = meaning
-    return attrs

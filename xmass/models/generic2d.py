@@ -61,7 +61,7 @@ class Generic2dOscillatorStep(NeuralMass):
     alpha: Value = parameter(1.0, "1", "gain of the slow variable")
     beta: Value = parameter(1.0, "1", "decay of the slow variable")
     gamma: Value = parameter(1.0, "1", "gain of input and coupling")
-    I: Value = parameter(0.0, "1", "constant input")  # noqa: E741
+    I: Value = parameter(0.0, "1", "constant input")
     tau: Value = parameter(1.0, "1", "time-scale separation")
 
     def drift(self, s: SimpleNamespace, u: SimpleNamespace) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar, Literal
 
 import equinox as eqx
@@ -80,6 +81,9 @@ class FunctionalConnectivity(Observation):
             new["time_moment"] = state["time_moment"] + (late * late).sum() + lag * lag * share
             new["slope_moment"] = state["slope_moment"] + (late[:, None, None] * centred).sum(axis=0) + lag * shift * share
         return new, None
+
+    def record(self) -> dict[str, str]:
+        return {"preprocess": json.dumps([{"detrend": self.detrend}])} if self.detrend else {}
 
     def value(self, state: dict[str, jax.Array]) -> jax.Array:
         moment = state["moment"]
