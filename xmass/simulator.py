@@ -295,7 +295,7 @@ def configuration_of(resolved: Resolved) -> dict[str, Any]:
     encoder = Encoder()
     graph = resolved.graph
     monitors = as_mapping(request.monitors, [s.name for s in node_of(config.system).states])
-    params = None if request.params is None else request.params.load()
+    params = None if request.params is None else request.params.compute()
     seed = None if resolved.seeds is None or SEED in _names(params) or _continues(request) else _seed_array(resolved)
     delays = config.system.delays if isinstance(config.system, Network) else None
     return {
@@ -341,7 +341,7 @@ def _seed_array(resolved: Resolved) -> Any:
 
 def _initial_record(initial: Any) -> Any:
     if isinstance(initial, xr.Dataset):
-        return initial[[n for n in initial.variables if str(n).startswith(f"{INITIAL}.") or n == SEED]].load()
+        return initial[[n for n in initial.variables if str(n).startswith(f"{INITIAL}.") or n == SEED]].compute()
     return None if initial is None else dict(initial)
 
 
@@ -396,8 +396,8 @@ def rerun(
         transient=record["transient"],
         sample_every=record["sample_every"],
         seed=decode(record["seed"]),
-        inputs=_decode_part(record, "inputs", "sim", lambda r: decode(r["inputs"])),
-        initial=_decode_part(record, "initial", "params", lambda r: decode(r["initial"])),
+        inputs=_decode_part(record, "inputs", None, lambda r: decode(r["inputs"])),
+        initial=_decode_part(record, "initial", None, lambda r: decode(r["initial"])),
         restart=record["restart"],
     )
     resolved = resolve(made.config, request)
@@ -426,11 +426,12 @@ def _simulator_of(record: dict[str, Any]) -> Simulator:
     )
 
 
-def _decode_part(record: dict[str, Any], part: str, argument: str, make: Any) -> Any:
+def _decode_part(record: dict[str, Any], part: str, argument: str | None, make: Any) -> Any:
     try:
         return make(record)
     except Missing as missing:
-        raise ValueError(f"the record's {part} has {missing}. Give it: xm.rerun(ds, {argument}=...).") from None
+        fix = f"Give it: xm.rerun(ds, {argument}=...)." if argument else f"Call Simulator.run with the same {part}= instead."
+        raise ValueError(f"the record's {part} has {missing}. {fix}") from None
 
 
 def observe(ds: xr.Dataset, monitors: Mapping[str, Observation]) -> xr.Dataset:

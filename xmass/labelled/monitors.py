@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import xarray as xr
+
 from xmass.core.model import NeuralMass, declared_parameters, replace
 from xmass.core.observe import Node, Observation, Source, choose_segment
 from xmass.labelled.parameters import unit_of
 from xmass.labelled.schema import LONG_NAME, REGION, REGION_OTHER, TIME, UNITS
 from xmass.labelled.suggest import nearest
-from xmass.labelled.units import milliseconds
+from xmass.labelled.units import canonical, milliseconds
 from xmass.observations import Subsample
 
 Monitors = Sequence[str] | Mapping[str, str | Observation | Callable[[Any], Any]] | None
@@ -30,6 +32,8 @@ class Monitor(NamedTuple):
     period: float
     clock: str
     """The time dimension; empty for a reduction."""
+    clock_unit: str
+    """Unit of its coordinate: that of the period as it was given."""
     attrs: dict[str, str]
 
 
@@ -91,8 +95,9 @@ class _Builder:
         self.nodes: list[Node] = []
         self.observations: list[Observation] = []
         self.unit_of_node: list[str] = []
+        self.clock_unit_of_node: list[str] = []
 
-    def add(self, observation: Observation, input_: Source | int, unit: str, key: str) -> int:
+    def add(self, observation: Observation, input_: Source | int, unit: str, clock_unit: str, key: str) -> int:
         period_in = 1 if isinstance(input_, Source) else self.nodes[input_].period
         if not isinstance(input_, Source) and self.observations[input_].reduces:
             raise ValueError(f"{key} observes {self.observations[input_].name!r}, which is one value per run, not a series.")
@@ -110,6 +115,7 @@ class _Builder:
         self.nodes.append(Node(_template(observation), input_, timing, timing.period, period_in, max(period, 1)))
         self.observations.append(observation)
         self.unit_of_node.append(observation.unit or unit)
+        self.clock_unit_of_node.append(clock_unit)
         return len(self.nodes) - 1
 
     def resolve(self, what: Any, key: str) -> tuple[Source | int, str]:
@@ -127,7 +133,17 @@ class _Builder:
 
     def observation(self, observation: Observation, key: str) -> int:
         input_, unit = self.resolve(observation.of, key)
-        return self.add(plain_times(observation), input_, unit, key)
+        return self.add(plain_times(observation), input_, unit, _clock_unit(observation), key)
+
+
+def _clock_unit(observation: Observation) -> str:
+    """Unit in which an observation's first time was given; ms for a bare number."""
+    for f in dataclasses.fields(observation):
+        if f.metadata.get("time"):
+            value = getattr(observation, f.name)
+            unit = value.attrs.get(UNITS) if isinstance(value, xr.DataArray) else getattr(value, "unit", getattr(value, "units", None))
+            return "ms" if unit is None else canonical(unit)
+    return "ms"
 
 
 def _same(a: Observation, b: Observation) -> bool:
@@ -169,13 +185,13 @@ def graph_of(
             reduces = builder.observations[index].reduces
             period = builder.nodes[index].period * base
             attrs = unit_attrs(builder.unit_of_node[index], f"{type(what).__name__} of {_describe(what.of)}") | what.record()
-            found.append(Monitor(name, index, period, "" if reduces else f"{name}_{TIME}", attrs))
+            found.append(Monitor(name, index, period, "" if reduces else f"{name}_{TIME}", builder.clock_unit_of_node[index], attrs))
         else:
             source, unit = builder.resolve(what, name)
             thin = Subsample(of=None, period=sample_every * base, name="sample")
-            index = builder.add(thin, source, unit, name)
+            index = builder.add(thin, source, unit, "ms", name)
             meaning = meanings.get(what, "") if isinstance(what, str) else f"{getattr(what, '__name__', 'function')} of the state"
-            found.append(Monitor(name, index, sample_every * base, TIME, unit_attrs(unit, meaning)))
+            found.append(Monitor(name, index, sample_every * base, TIME, "ms", unit_attrs(unit, meaning)))
     return Graph(tuple(builder.nodes), tuple(builder.observations), tuple(found))
 
 

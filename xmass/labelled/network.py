@@ -63,9 +63,8 @@ class Network:
         if not isinstance(self.connectome, xr.Dataset):
             raise TypeError(f"connectome is a {type(self.connectome).__name__}, needs a Dataset with weights(region, region_other).")
         kept = [name for name in (WEIGHTS, DISTANCES) if name in self.connectome.data_vars]
-        coords = [c for c in self.connectome.coords if set(self.connectome[c].dims) <= {d for n in kept for d in self.connectome[n].dims}]
-        structural = self.connectome[kept].reset_coords(drop=True) if not kept else self.connectome[[*kept]]
-        structural = structural.drop_vars([c for c in structural.coords if c not in coords])
+        structural = self.connectome[kept]
+        structural = structural.drop_vars([c for c in structural.coords if not structural[c].ndim])
         structural.attrs = {}
         object.__setattr__(self, "connectome", check_connectome(structural))
         if self.delays not in ("nearest", "ceil", "linear"):

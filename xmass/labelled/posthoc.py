@@ -16,6 +16,7 @@ from xmass.core.observe import Block, Node, Observation, Source
 from xmass.labelled.execute import columns
 from xmass.labelled.monitors import Graph, graph_of, segment_length
 from xmass.labelled.parameters import observation_parameters
+from xmass.labelled.rebuild import stamps
 from xmass.labelled.schema import REGION, REGION_OTHER, TIME, time_attrs, time_dim
 from xmass.labelled.units import factor
 from xmass.labelled.values import Dims, to_value
@@ -29,9 +30,9 @@ def observe_stored(ds: xr.Dataset, monitors: Mapping[str, Observation]) -> xr.Da
         raise TypeError("observe needs a mapping of names to observations: {'bold': xm.BOLDSignal(of='S_e', tr=720.0)}.")
     dim = str(time_dim(ds, TIME if TIME in ds.dims else None))
     names = [str(n) for n, v in ds.data_vars.items() if dim in v.dims and REGION in v.dims and v.dtype.kind == "f"]
-    stamps = np.asarray(ds[dim].values, dtype=np.float64) * factor(ds[dim].attrs.get("units", "ms"), "ms")
-    row = _spacing(stamps)
-    first = round(stamps[0] / row) - 1
+    given = np.asarray(ds[dim].values, dtype=np.float64) * factor(ds[dim].attrs.get("units", "ms"), "ms")
+    row = _spacing(given)
+    first = round(given[0] / row) - 1
     units = {n: ds[n].attrs.get("units", "") for n in names}
     graph = graph_of(dict(monitors), {n: Source("state", n) for n in names}, units, {}, row, 1)
     used = [n.input.name for n in graph.nodes if isinstance(n.input, Source)]
@@ -58,18 +59,18 @@ def observe_stored(ds: xr.Dataset, monitors: Mapping[str, Observation]) -> xr.Da
     return _label(graph, series, reductions, dims, ds, regions, row, first)
 
 
-def _spacing(stamps: np.ndarray) -> float:
-    if len(stamps) < 2:
-        raise ValueError(f"the trajectory has {len(stamps)} samples, needs at least 2.")
-    steps = np.diff(stamps)
+def _spacing(times: np.ndarray) -> float:
+    if len(times) < 2:
+        raise ValueError(f"the trajectory has {len(times)} samples, needs at least 2.")
+    steps = np.diff(times)
     spacing = float(np.median(steps))
     if spacing <= 0 or np.abs(steps - spacing).max() > 1e-3 * spacing:
         raise ValueError("the times of the trajectory are not uniform; observations need equal steps. Interpolate: ds.interp(time=...).")
-    count = round((stamps[-1] - stamps[0]) / spacing)
-    spacing = float((stamps[-1] - stamps[0]) / count)
-    if abs(stamps[0] / spacing - round(stamps[0] / spacing)) > 1e-3 or stamps[0] <= 0:
+    count = round((times[-1] - times[0]) / spacing)
+    spacing = float((times[-1] - times[0]) / count)
+    if abs(times[0] / spacing - round(times[0] / spacing)) > 1e-3 or times[0] <= 0:
         raise ValueError(
-            f"the first sample is at {stamps[0]:g} ms and the step is {spacing:g} ms; stamps must be positive multiples of the step "
+            f"the first sample is at {times[0]:g} ms and the step is {spacing:g} ms; times must be positive multiples of the step "
             "(the end of each step). Shift: ds.assign_coords(time=...)."
         )
     return float(np.format_float_positional(spacing, precision=12, fractional=False))
@@ -155,9 +156,8 @@ def _label(
         values = np.moveaxis(series[monitor.node], -1, 0)
         values = values.reshape(*dims.shape, *values.shape[1:])
         start = first // node.period + 1
-        unit = "s" if monitor.period >= 100.0 else "ms"
-        stamps = (start + np.arange(values.shape[-2])) * (row * node.period) / (1000.0 if unit == "s" else 1.0)
+        times = stamps(start, start + values.shape[-2], row * node.period, monitor.clock_unit)
         variables[monitor.name] = xr.DataArray(values, dims=(*lead, monitor.clock, REGION), attrs=attrs)
-        coords[monitor.clock] = xr.DataArray(stamps, dims=monitor.clock, attrs=time_attrs(unit))
+        coords[monitor.clock] = xr.DataArray(times, dims=monitor.clock, attrs=time_attrs(monitor.clock_unit))
     kept = {str(n): c for n, c in ds.coords.items() if n not in coords and set(c.dims) <= {*lead, REGION}}
     return xr.Dataset(variables, attrs=dict(ds.attrs)).assign_coords({**kept, **coords})

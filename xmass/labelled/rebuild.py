@@ -12,6 +12,7 @@ from xmass.labelled.execute import Arrays, sample_range
 from xmass.labelled.monitors import Monitor
 from xmass.labelled.resolve import Resolved
 from xmass.labelled.schema import DIVERGED, LAG, LONG_NAME, REGION, REGION_OTHER, STEP, UNITS, time_attrs
+from xmass.labelled.units import factor
 
 
 class DivergenceWarning(UserWarning):
@@ -19,17 +20,16 @@ class DivergenceWarning(UserWarning):
 
 
 def clock_values(resolved: Resolved, monitor: Monitor) -> np.ndarray:
-    """Stamps of a series, in the unit of :func:`clock_unit`: the end of each step or period."""
+    """Stamps of a series, in its clock's unit: the end of each step or period."""
     period = resolved.graph.nodes[monitor.node].period
     first, last = sample_range(resolved, period)
-    step = resolved.config.dt * period
-    unit_length = 1000.0 if clock_unit(monitor) == "s" else 1.0
-    return np.arange(first, max(last, first)) * step / unit_length
+    return stamps(first, last, resolved.config.dt * period, monitor.clock_unit)
 
 
-def clock_unit(monitor: Monitor) -> str:
-    """Seconds for observations that are a tenth of a second apart or more, else ms."""
-    return "s" if monitor.clock != "time" and monitor.period >= 100.0 else "ms"
+def stamps(first: int, last: int, period: float, unit: str) -> np.ndarray:
+    """Ends of the periods ``first`` to ``last - 1`` (from 1) of ``period`` ms, in ``unit``."""
+    scale = 1.0 if unit == "ms" else factor(unit, "ms")
+    return np.arange(first, max(last, first)) * (period / scale)
 
 
 def variable_dims(resolved: Resolved, monitor: Monitor) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def coordinates(resolved: Resolved) -> dict[str, xr.DataArray]:
     found = dict(resolved.coords)
     for monitor in resolved.graph.monitors:
         if monitor.clock:
-            attrs = time_attrs(clock_unit(monitor))
+            attrs = time_attrs(monitor.clock_unit)
             found[monitor.clock] = xr.DataArray(clock_values(resolved, monitor), dims=monitor.clock, attrs=attrs)
         else:
             found[REGION_OTHER] = xr.DataArray(resolved.config.regions, dims=REGION_OTHER)

@@ -82,5 +82,6 @@ def _check_memory(steps: np.ndarray, speed: np.ndarray, dt: float, regions: int,
     if elements > _INDEX_LIMIT or elements * 8 > available:
         raise ValueError(
             f"the longest delay is {longest * dt:g} ms, {longest:.3g} steps of {dt:g} ms: its history needs "
-            f"{elements * 8 / 1e9:.3g} GB for {regions} regions and {width} runs. The slowest speed is {speed.min():g} mm/ms; check its unit and that of distances (mm)."
+            f"{elements * 8 / 1e9:.3g} GB for {regions} regions and {width} runs. "
+            f"The slowest speed is {speed.min():g} mm/ms; check its unit and that of distances (mm)."
         )
