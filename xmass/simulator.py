@@ -16,14 +16,15 @@ from xmass.core.model import NeuralMass
 from xmass.core.observe import Observation
 from xmass.labelled.checks import check_system, warn_exp_euler
 from xmass.labelled.execute import execute
-from xmass.labelled.monitors import Monitors, as_mapping, build_graph
+from xmass.labelled.monitors import Monitors, build_graph
 from xmass.labelled.network import Network
 from xmass.labelled.parameters import System, node_of, observation_parameters, system_parameters
 from xmass.labelled.progress import Bar
-from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION, VERSIONS, Encoder, Missing, canonical_json, config_hash, decode, versions
+from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION, Missing, decode
 from xmass.labelled.rebuild import rebuild
-from xmass.labelled.resolve import Config, Request, Resolved, resolve
-from xmass.labelled.schema import CONVENTIONS, INITIAL, LONG_NAME, REGION, SEED, UNITS
+from xmass.labelled.record import result_attrs
+from xmass.labelled.resolve import Config, Request, resolve
+from xmass.labelled.schema import INITIAL, LONG_NAME, REGION, UNITS
 from xmass.labelled.units import milliseconds, to_declared
 
 Method = Literal["heun", "euler", "rk4", "exp_euler"]
@@ -289,68 +290,6 @@ def _chunks_of(params: xr.Dataset | None) -> dict[str, int] | None:
     return found or None
 
 
-def configuration_of(resolved: Resolved) -> dict[str, Any]:
-    """The configuration as JSON values: what a result is made from."""
-    config, request = resolved.config, resolved.request
-    encoder = Encoder()
-    graph = resolved.graph
-    monitors = as_mapping(request.monitors, [s.name for s in node_of(config.system).states])
-    params = None if request.params is None else request.params.compute()
-    seed = None if resolved.seeds is None or SEED in _names(params) or _continues(request) else _seed_array(resolved)
-    delays = config.system.delays if isinstance(config.system, Network) else None
-    return {
-        "system": encoder.encode(config.system),
-        "parameters": encoder.encode(params),
-        "regions": encoder.encode(config.regions),
-        "dt": config.dt,
-        "method": config.method,
-        "frozen_coupling": config.frozen,
-        "bounds": config.bounds,
-        "delays": delays,
-        "tile": resolved.program.width,
-        "precision": config.precision,
-        "monitors": encoder.encode({m.name: monitors[m.name] for m in graph.monitors}),
-        "duration": (resolved.stop - resolved.start) * config.dt,
-        "transient": (resolved.keep - resolved.start) * config.dt,
-        "sample_every": resolved.sample_every,
-        "batch_size": None,
-        "seed": encoder.encode(seed),
-        "inputs": encoder.encode(None if request.inputs is None else dict(request.inputs)),
-        "initial": encoder.encode(_initial_record(request.initial)),
-        "restart": request.restart,
-    }
-
-
-def _names(params: xr.Dataset | None) -> set[str]:
-    return set() if params is None else {str(n) for n in params.variables}
-
-
-def _continues(request: Request) -> bool:
-    return isinstance(request.initial, xr.Dataset) and SEED in request.initial.variables
-
-
-def _seed_array(resolved: Resolved) -> Any:
-    """The seed as data: a number, or a DataArray with its dims and labels."""
-    seeds = resolved.seeds
-    assert seeds is not None
-    if not seeds.dims:
-        return int(seeds.array)
-    coords = {d: resolved.coords[d].variable for d in seeds.dims if d in resolved.coords}
-    return xr.DataArray(seeds.array, dims=seeds.dims, coords=coords)
-
-
-def _initial_record(initial: Any) -> Any:
-    if isinstance(initial, xr.Dataset):
-        return initial[[n for n in initial.variables if str(n).startswith(f"{INITIAL}.") or n == SEED]].compute()
-    return None if initial is None else dict(initial)
-
-
-def result_attrs(resolved: Resolved) -> dict[str, Any]:
-    """Attrs of a result: conventions, configuration, its hash, versions."""
-    text = canonical_json(configuration_of(resolved))
-    return {"Conventions": CONVENTIONS, CONFIGURATION: text, CONFIG_HASH: config_hash(text), VERSIONS: json.dumps(versions())}
-
-
 def rerun(
     ds: xr.Dataset,
     *,
@@ -395,6 +334,7 @@ def rerun(
         monitors=monitors if monitors is not None else _decode_part(record, "monitors", "monitors", lambda r: decode(r["monitors"])),
         transient=record["transient"],
         sample_every=record["sample_every"],
+        batch_size=record["batch_size"],
         seed=decode(record["seed"]),
         inputs=_decode_part(record, "inputs", None, lambda r: decode(r["inputs"])),
         initial=_decode_part(record, "initial", None, lambda r: decode(r["initial"])),

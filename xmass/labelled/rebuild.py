@@ -56,7 +56,14 @@ def coordinates(resolved: Resolved) -> dict[str, xr.DataArray]:
 
 
 def rebuild(resolved: Resolved, arrays: Arrays, attrs: dict[str, Any]) -> xr.Dataset:
-    """The result of a whole run."""
+    """The result of a whole run, with one warning if a part of it diverged."""
+    ds = labelled(resolved, arrays, attrs)
+    warn_diverged(ds[DIVERGED])
+    return ds
+
+
+def labelled(resolved: Resolved, arrays: Arrays, attrs: dict[str, Any]) -> xr.Dataset:
+    """Arrays of all runs with their dims, coordinates and attributes."""
     lead = tuple(resolved.sizes.values())
     variables = {}
     for monitor in resolved.graph.monitors:
@@ -67,9 +74,7 @@ def rebuild(resolved: Resolved, arrays: Arrays, attrs: dict[str, Any]) -> xr.Dat
     if resolved.request.restart:
         ds = ds.assign(_end_state(resolved, arrays, lead))
     diverged = ~arrays.finite.reshape(lead)
-    ds = ds.assign_coords({DIVERGED: (tuple(resolved.sizes), diverged, {LONG_NAME: "the run left the finite numbers"})})
-    warn_diverged(ds[DIVERGED])
-    return ds
+    return ds.assign_coords({DIVERGED: (tuple(resolved.sizes), diverged, {LONG_NAME: "the run left the finite numbers"})})
 
 
 def _end_state(resolved: Resolved, arrays: Arrays, lead: tuple[int, ...]) -> dict[str, xr.DataArray]:
@@ -102,5 +107,5 @@ def warn_diverged(diverged: xr.DataArray) -> None:
         f"{count} of {diverged.size} runs left the finite numbers (coordinate 'diverged'): {'; '.join(said)}{more}. "
         "Take a smaller dt, or look at these parameters.",
         DivergenceWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
