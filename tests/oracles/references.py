@@ -1,0 +1,259 @@
+"""The cases of ../shared/reference as objects of this library: what each file describes, simulated here, beside what it holds.
+
+Used by the tests of agreement and by ``tests/oracles/accuracy_table.py``, which writes docs/accuracy.md.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+import xmass as xm
+from tests.conftest import shared_path
+
+FLOAT32 = 1e-4
+"""Of the range, for float32."""
+FLOAT64 = 1e-9
+"""Of the range, for float64 where scheme, step and rounding are the same."""
+
+MODELS = (
+    "generic_2d_oscillator_limit_cycle",
+    "hopf_limit_cycle",
+    "linear_decay",
+    "montbrio_pazo_roxin_bistable",
+    "wilson_cowan_default",
+    "wong_wang_exc_inh_default",
+)
+NETWORKS = (
+    "net76_g2d_linear_delay",
+    "net76_g2d_linear_nodelay",
+    "net76_mpr_linear_delay",
+    "net76_wwei_linear_nodelay",
+    "net80_hopf_diffusive_delay",
+    "two_nodes_g2d_delay_history",
+)
+
+
+class Comparison(NamedTuple):
+    """One run of a case: ours and theirs with the same dims, and the tolerance as a fraction of the range."""
+
+    case: str
+    run: str
+    scheme: str
+    ours: xr.DataArray
+    theirs: xr.DataArray
+    tolerance: float
+
+    @property
+    def deviation(self) -> float:
+        """Largest difference of any variable, relative to that variable's range."""
+        return deviation(self.ours, self.theirs)
+
+
+def deviation(ours: xr.DataArray, theirs: xr.DataArray) -> float:
+    """Largest absolute difference over the range of ``theirs``, the largest over the dim ``variable``."""
+    dims = [d for d in theirs.dims if d != "variable"]
+    xr.align(ours, theirs, join="exact")
+    scale = theirs.max(dims) - theirs.min(dims)
+    return float((abs(ours - theirs).max(dims) / scale).max())
+
+
+def open_case(kind: str, case: str) -> xr.Dataset:
+    """One file of ../shared/reference."""
+    with xr.open_dataset(shared_path("reference", f"{kind}_{case}.nc"), engine="h5netcdf") as ds:
+        return ds.load()
+
+
+def runs_of(kind: str, case: str) -> list[str]:
+    """Runs of a case that use one of our schemes."""
+    ds = open_case(kind, case)
+    return [str(r) for r in ds.run.values if str(r) != "exact"]
+
+
+# ------------------------------------------------------------------------------------------------------------------ models
+def node(model: str, parameters: dict[str, float]) -> tuple[xm.NeuralMass, dict[str, str], dict[str, float]]:
+    """The model of a case, the names here of its variables, and its constant inputs."""
+    p = dict(parameters)
+    if model == "generic_2d_oscillator":
+        return xm.Generic2dOscillatorStep(c2=p.pop("c"), **p), {"V": "V", "W": "W"}, {}
+    if model == "hopf":
+        inputs = {"x": p["I_x"], "y": p["I_y"]}
+        return xm.HopfStep(a=p["a"], w=p["omega"], beta=1.0), {"x": "x", "y": "y"}, inputs
+    if model == "linear":
+        return xm.LinearStep(gamma=p["gamma"]), {"x": "x"}, {}
+    if model == "montbrio_pazo_roxin":
+        made = xm.MontbrioPazoRoxinStep(tau=p["tau"], Delta=p["Delta"], eta=p["eta"], J=p["J"])
+        return made, {"r": "r", "V": "v"}, {"I": p["I"]}
+    if model == "wilson_cowan":
+        assert all(p[k] == 1.0 for k in ("c_e", "c_i", "k_e", "k_i", "alpha_e", "alpha_i", "shift_sigmoid"))
+        assert p["theta_e"] == p["theta_i"] == 0.0
+        made = xm.WilsonCowanStep(
+            w_ee=p["c_ee"],
+            w_ei=p["c_ei"],
+            w_ie=p["c_ie"],
+            w_ii=p["c_ii"],
+            tau_e=p["tau_e"],
+            tau_i=p["tau_i"],
+            a_e=p["a_e"],
+            a_i=p["a_i"],
+            theta_e=p["b_e"],
+            theta_i=p["b_i"],
+            r_e=p["r_e"],
+            r_i=p["r_i"],
+        )
+        return made, {"E": "rE", "I": "rI"}, {"e": p["P"], "i": p["Q"]}
+    if model == "wong_wang_exc_inh":
+        p.pop("G")  # a factor of the network's coupling.k here
+        return xm.WongWangExcInhStep(**p), {"S_e": "S_e", "S_i": "S_i"}, {}
+    raise ValueError(f"no model here for {model!r}")
+
+
+def _stack(run: xr.Dataset, initial: dict[str, xr.DataArray], names: dict[str, str]) -> xr.DataArray:
+    """Trajectory with its initial sample in front, over ``variable`` as the file names it."""
+    series = []
+    for own in names.values():
+        start = initial[own].broadcast_like(run[own].isel(time=0, drop=True)).expand_dims(time=[0.0])
+        series.append(xr.concat([start, run[own].drop_attrs().reset_coords(drop=True)], "time", coords="minimal", compat="override"))
+    return xr.concat(series, "variable").assign_coords(variable=list(names))
+
+
+def _initial(ds: xr.Dataset, names: dict[str, str]) -> dict[str, xr.DataArray]:
+    return {own: ds.initial.sel(variable=theirs, drop=True) for theirs, own in names.items()}
+
+
+def bare(data: xr.DataArray) -> xr.DataArray:
+    """Without coordinates other than ``variable``: samples and nodes pair by position."""
+    return data.drop_vars([c for c in data.coords if c != "variable"]).astype(np.float64)
+
+
+def simulate_model(case: str, scheme: str, *, precision: str = "float64", dt: float | None = None) -> xr.DataArray:
+    """Trajectory ``(variable, time, trial)`` of an isolated node, at the file's step or at a given one."""
+    ds = open_case("model", case)
+    model, names, inputs = node(ds.attrs["model"], json.loads(ds.attrs["parameters"]))
+    initial = _initial(ds, names)
+    dt_file, steps, every = float(ds.attrs["dt"]), int(ds.attrs["steps"]), int(ds.attrs["stored_every"])
+    finer = round(dt_file / dt) if dt is not None else 1
+    simulator = xm.Simulator(model, dt=dt_file / finer, method=scheme, precision=precision)
+    run = simulator.run(dt_file * steps, sample_every=every * finer, initial=initial, inputs=inputs)
+    return bare(_stack(run, initial, names).isel(region=0))
+
+
+def compare_model(case: str, run: str, *, precision: str = "float64") -> Comparison:
+    """A run of a ``model_*`` file beside ours."""
+    ds = open_case("model", case).sel(run=run)
+    scheme = str(ds.scheme.values)
+    tolerance = FLOAT64 if precision == "float64" else FLOAT32
+    return Comparison(f"model_{case}", run, scheme, simulate_model(case, scheme, precision=precision), bare(ds.trajectory), tolerance)
+
+
+# ---------------------------------------------------------------------------------------------------------------- networks
+def coupling_of(ds: xr.Dataset) -> xm.Coupling:
+    """The coupling of a network case. TVB's linear coupling a, b is our additive k, b; G of the Wong-Wang model is part of k."""
+    p, model = json.loads(ds.attrs["coupling_parameters"]), ds.attrs["model"]
+    source = json.loads(ds.attrs["coupling_variables"])[0]
+    target = {"generic_2d_oscillator": "c", "hopf": "x", "montbrio_pazo_roxin": "I", "wong_wang_exc_inh": "coupling"}[model]
+    if ds.attrs["coupling_kind"] == "difference":
+        return xm.DiffusiveCoupling(k=p["a"], source=source, target=target)
+    k = p["a"] * json.loads(ds.attrs["parameters"]).get("G", 1.0)
+    return xm.AdditiveCoupling(k=k, b=p["b"], source=source, target=target)
+
+
+def connectome_of(ds: xr.Dataset) -> xr.Dataset:
+    """Weights and, where there are delays, distances; row receives, column sends."""
+    names = {"weights": ds.weights}
+    if "lengths" in ds:
+        names["distances"] = ds.lengths.assign_attrs(units="mm")
+    renamed = {n: v.rename(target="region", source="region_other").drop_vars("run", errors="ignore") for n, v in names.items()}
+    return xr.Dataset(renamed)
+
+
+def simulate_network(ds: xr.Dataset, scheme: str, *, precision: str = "float64", frozen: bool = True) -> xr.DataArray:
+    """Trajectory ``(variable, time, node)`` of a network case."""
+    model, names, inputs = node(ds.attrs["model"], json.loads(ds.attrs["parameters"]))
+    speed = float(ds.attrs["speed"]) if "lengths" in ds else None
+    net = xm.Network(model, connectome_of(ds), speed=speed, coupling=coupling_of(ds))
+    at_zero = {k: v.rename(node="region") for k, v in _initial(ds, names).items()}
+    initial = dict(at_zero)
+    if "history" in ds:
+        for theirs, own in names.items():
+            past = ds.history.sel(variable=theirs, drop=True).rename(node="region", history_time="lag")
+            initial[own] = past.assign_coords(lag=("lag", -past.lag.values, {"units": "ms"}))
+    dt = float(ds.attrs["dt"])
+    simulator = xm.Simulator(net, dt=dt, method=scheme, precision=precision, frozen_coupling=frozen)
+    run = simulator.run(dt * int(ds.attrs["steps"]), sample_every=int(ds.attrs["stored_every"]), initial=initial, inputs=inputs)
+    return bare(_stack(run, at_zero, names).rename(region="node"))
+
+
+def compare_network(case: str, run: str, *, precision: str = "float64") -> Comparison:
+    """A run of a ``network_*`` file beside ours. TVB sums couplings in float32: its runs hold to the file's ``suggested_atol``."""
+    ds = open_case("network", case)
+    theirs = bare(ds.trajectory.sel(run=run))
+    ours = simulate_network(ds, str(ds.scheme.sel(run=run).values), precision=precision)
+    tolerance = FLOAT64 if precision == "float64" else FLOAT32
+    if run.startswith("tvb"):
+        dims = [d for d in theirs.dims if d != "variable"]
+        smallest = float((theirs.max(dims) - theirs.min(dims)).min())
+        tolerance = max(tolerance, float(ds.suggested_atol.sel(run=run)) / smallest)
+    return Comparison(f"network_{case}", run, str(ds.scheme.sel(run=run).values), ours, theirs, tolerance)
+
+
+# ---------------------------------------------------------------------------------------------------------------- stimulus
+def compare_stimulus(run: str, *, precision: str = "float64") -> Comparison:
+    """The stimulus case: a series held over each step, added to the derivative of V."""
+    ds = open_case("stimulus", "generic_2d_oscillator")
+    model, names, _ = node(ds.attrs["model"], json.loads(ds.attrs["parameters"]))
+    dt, steps = float(ds.attrs["dt"]), int(ds.attrs["steps"])
+    initial = {k: v.rename(node="region") for k, v in _initial(ds, names).items()}
+    times = xr.DataArray(np.arange(steps) * dt, dims="time", attrs={"units": "ms"})
+    drive = (ds.stimulus.rename(step="time").assign_coords(time=times) * ds.stimulus_weight).rename(node="region")
+    simulator = xm.Simulator(model, dt=dt, method="heun", regions=3, precision=precision)
+    got = simulator.run(dt * steps, sample_every=int(ds.attrs["stored_every"]), initial=initial, inputs={"V": drive})
+    ours = bare(_stack(got, initial, names).rename(region="node"))
+    tolerance = FLOAT64 if precision == "float64" else FLOAT32
+    return Comparison("stimulus_generic_2d_oscillator", run, "heun", ours, bare(ds.trajectory.sel(run=run)), tolerance)
+
+
+# ------------------------------------------------------------------------------------------------------------ observations
+def drive(t: np.ndarray) -> np.ndarray:
+    """The three inputs ``(time, node)`` of the observation files at times t [s]."""
+    box = np.where((t >= 2) & (t < 5), 0.2, 0.0)
+    return np.stack([box, 0.3 * np.exp(-(((t - 4) / 1.5) ** 2)), 0.15 * (1 + np.sin(2 * np.pi * 0.1 * t))], axis=1)
+
+
+def stored(values: dict[str, np.ndarray], dt: float, dtype: str = "float64") -> xr.Dataset:
+    """A stored trajectory: sample k (from 0) is the state at the end of step k."""
+    count = len(next(iter(values.values())))
+    stamps = ("time", np.arange(1, count + 1) * dt, {"units": "ms", "axis": "T"})
+    return xr.Dataset({n: (("time", "region"), v.astype(dtype)) for n, v in values.items()}, coords={"time": stamps})
+
+
+def compare_balloon(run: str, *, precision: str = "float64", dt: float = 1.0, tr: float = 1.0) -> Comparison:
+    """The Balloon-Windkessel case. Sample k drives step k; with ``tr=dt`` nothing is averaged, as in ``numpy_heun``."""
+    ds = open_case("observation", "balloon_windkessel")
+    p, stop = json.loads(ds.attrs["parameters"]), 30.0
+    count = round(stop * 1000 / dt)
+    z = drive(np.arange(count) * dt / 1000)
+    bold = xm.BOLDSignal(of="z", tr=tr, kappa=p["kappa"], gamma=p["gamma"], tau=p["tau"], alpha=p["alpha"], rho=p["rho"], V0=p["V0"])
+    seen = xm.observe(stored({"z": z}, dt, precision), {"bold": bold}).bold
+    thin = seen.isel(bold_time=slice(round(10 / tr) - 1, None, round(10 / tr)))
+    ours = bare(thin.rename(bold_time="time", region="node"))
+    theirs = bare(ds.bold.sel(run=run)).isel(time=slice(1, None))
+    # float32 in steps of 1 ms near f = v = q = 1 loses increments below 6e-8: 3e-4 of a range of about 0.02.
+    return Comparison("observation_balloon_windkessel", run, "heun", ours, theirs, FLOAT64 if precision == "float64" else 3 * FLOAT32)
+
+
+def compare_average(kind: str, *, precision: str = "float64") -> Comparison:
+    """Temporal averages and subsamples. TVB stamps the middle of a window, we its end; the values pair by position."""
+    ds = open_case("observation", "averages")
+    dt, steps, period = float(ds.attrs["dt"]), int(ds.attrs["steps"]), float(ds.attrs["period_ms"])
+    z = drive(np.arange(1, steps + 1) * dt / 1000)
+    trajectory = stored({"var0": z, "var1": 0.5 * z + 0.1}, dt, precision)
+    make = {"temporal_average": xm.TemporalAverage, "subsample": xm.Subsample}[kind]
+    monitors = {f"{kind}_{v}": make(of=v, period=period, name=f"{kind}_{v}") for v in ("var0", "var1")}
+    seen = xm.observe(trajectory, monitors)
+    parts = [bare(seen[m].rename({f"{m}_time": f"time_{kind}", "region": "node"})) for m in monitors]
+    ours = xr.concat(parts, "variable").assign_coords(variable=["var0", "var1"])
+    return Comparison("observation_averages", f"tvb_{kind}", kind, ours, bare(ds[kind]), FLOAT64 if precision == "float64" else FLOAT32)
