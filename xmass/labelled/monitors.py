@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
 import xarray as xr
 
 from xmass.core.model import NeuralMass, declared_parameters, replace
 from xmass.core.observe import Node, Observation, Source, choose_segment
 from xmass.labelled.parameters import unit_of
-from xmass.labelled.schema import LONG_NAME, REGION, REGION_OTHER, TIME, UNITS
+from xmass.labelled.schema import BATCH, DIVERGED, LAG, LONG_NAME, REGION, REGION_OTHER, SEED, TIME, UNITS
 from xmass.labelled.suggest import nearest
-from xmass.labelled.units import canonical, milliseconds
+from xmass.labelled.tracing import trace
+from xmass.labelled.units import canonical, milliseconds, to_declared
 from xmass.observations import Subsample
+
+_TAKEN = (TIME, REGION, REGION_OTHER, BATCH, LAG, SEED, DIVERGED)
 
 Monitors = Sequence[str] | Mapping[str, str | Observation | Callable[[Any], Any]] | None
 
@@ -78,13 +84,63 @@ def as_mapping(monitors: Monitors, default: Sequence[str]) -> dict[str, Any]:
             f"monitors={monitors!r}, needs a list of names or a mapping: monitors=['x'] or monitors={{'bold': xm.BOLDSignal(...)}}."
         )
     if not isinstance(monitors, Mapping):
-        bad = [m for m in monitors if not isinstance(m, str)]
+        if not isinstance(monitors, Iterable):
+            raise TypeError(f"monitors is {monitors!r}, needs a list of names or a mapping: monitors=['x'].")
+        names = list(monitors)
+        bad = [m for m in names if not isinstance(m, str)]
         if bad:
             raise TypeError(f"monitors holds {bad[0]!r}, which has no name. Give a mapping: monitors={{'name': ...}}.")
-        monitors = {m: m for m in monitors}
+        twice = sorted({m for m in names if names.count(m) > 1})
+        if twice:
+            raise ValueError(f"monitors names {twice} twice. Give each once.")
+        monitors = {m: m for m in names}
     if not monitors:
         raise ValueError("monitors is empty: name at least one state, output or observation.")
-    return {str(k): v for k, v in monitors.items()}
+    for name, what in monitors.items():
+        if not isinstance(name, str) or not name or "/" in name:
+            raise ValueError(f"a monitor is called {name!r}, needs a name that is text and has no '/'.")
+        if not isinstance(what, str | Observation) and not callable(what):
+            raise TypeError(f"monitor {name!r} is {what!r}, needs a name, an observation or a function of the state.")
+    return dict(monitors)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PerRun:
+    """A user's function of the state, applied to one moment of one run at a time, so that it cannot mix runs or times."""
+
+    function: Callable[[Any], Any]
+
+    def __call__(self, s: SimpleNamespace) -> Any:
+        """Values ``(time, region, run)`` from states of that shape."""
+
+        def one(states: dict[str, Any]) -> Any:
+            return self.function(SimpleNamespace(**states))
+
+        return jax.vmap(jax.vmap(one, in_axes=-1, out_axes=-1))(vars(s))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PerRun) and other.function is self.function
+
+    def __hash__(self) -> int:
+        return hash((PerRun, id(self.function)))
+
+
+def check_functions(graph: Graph, model: NeuralMass, regions: int, precision: str) -> None:
+    """Try every function of the state on shapes alone: it must give one real number for each region."""
+    for source in dict.fromkeys(n.input for n in graph.nodes if isinstance(n.input, Source) and n.input.kind == "function"):
+        with jax.enable_x64(precision == "float64"):
+            states = {s.name: jax.ShapeDtypeStruct((regions,), precision) for s in model.states}
+            made = trace(lambda s, f=source.function.function: f(SimpleNamespace(**s)), states, where=f"monitor {source.name!r}")
+        shape, dtype = getattr(made, "shape", None), getattr(made, "dtype", None)
+        if shape is None or dtype is None:
+            raise TypeError(f"the function of monitor {source.name!r} returns a {type(made).__name__}, needs one number for each region.")
+        if shape != (regions,):
+            raise ValueError(
+                f"the function of monitor {source.name!r} returns shape {shape}, needs ({regions},): it is called with the states of all "
+                "regions at one time, s.x of shape (region,), and gives one number for each region."
+            )
+        if dtype.kind not in "fiub":
+            raise TypeError(f"the function of monitor {source.name!r} returns {dtype} values, needs real numbers: jnp.real or jnp.abs.")
 
 
 class _Builder:
@@ -100,7 +156,10 @@ class _Builder:
     def add(self, observation: Observation, input_: Source | int, unit: str, clock_unit: str, key: str) -> int:
         period_in = 1 if isinstance(input_, Source) else self.nodes[input_].period
         if not isinstance(input_, Source) and self.observations[input_].reduces:
-            raise ValueError(f"{key} observes {self.observations[input_].name!r}, which is one value per run, not a series.")
+            raise ValueError(
+                f"monitor {key!r} observes {self.observations[input_].name!r}, which is one value per run, not a series. "
+                "Give of= a state, an output or a series such as xm.BOLDSignal(...)."
+            )
         try:
             timing = observation.timing(self.base * period_in)
         except ValueError as error:
@@ -110,7 +169,10 @@ class _Builder:
                 return index
         clash = [o for o in self.observations if o.name == observation.name and declared_parameters(type(o)) and not _same(o, observation)]
         if clash and declared_parameters(type(observation)):
-            raise ValueError(f"two observations are called {observation.name!r}: give one of them another name=, its parameters go by it.")
+            raise ValueError(
+                f"two observations with different parameters are called {observation.name!r}: give one of them another name=, by which its "
+                f"parameters go: {type(observation).__name__}(..., name='{observation.name}_2')."
+            )
         period = timing.period * period_in
         self.nodes.append(Node(_template(observation), input_, timing, timing.period, period_in, max(period, 1)))
         self.observations.append(observation)
@@ -128,7 +190,7 @@ class _Builder:
                 raise KeyError(f"monitor {key!r} observes {what!r}, which is unknown{nearest(what, self.sources)}")
             return self.sources[what], self.units[what]
         if callable(what):
-            return Source("function", key, what), ""
+            return Source("function", key, PerRun(what)), ""
         raise TypeError(f"monitor {key!r} is {what!r}, needs a name, an observation or a function of the state.")
 
     def observation(self, observation: Observation, key: str) -> int:
@@ -147,14 +209,22 @@ def _clock_unit(observation: Observation) -> str:
 
 
 def _same(a: Observation, b: Observation) -> bool:
-    """Equal class, fields and parameters (by identity where they are arrays), whatever they observe."""
+    """Equal class, fields and parameters, whatever they observe."""
     if type(a) is not type(b):
         return False
     for f in dataclasses.fields(a):
         if f.name == "of":
             continue
         x, y = getattr(a, f.name), getattr(b, f.name)
-        if x is not y and not (isinstance(x, int | float | str) and isinstance(y, int | float | str) and x == y):
+        if x is y:
+            continue
+        if f.metadata.get("parameter"):
+            x, y = (to_declared(v, f.metadata["unit"], f"{a.name}.{f.name}") for v in (x, y))
+            if isinstance(x, xr.DataArray) != isinstance(y, xr.DataArray) or not (
+                x.identical(y) if isinstance(x, xr.DataArray) else np.array_equal(x, y)
+            ):
+                return False
+        elif not (isinstance(x, int | float | str) and isinstance(y, int | float | str) and x == y):
             return False
     return True
 
@@ -176,9 +246,10 @@ def graph_of(
     builder = _Builder(base, sources, units)
     found = []
     for name, what in wanted.items():
-        if name in (TIME, REGION, REGION_OTHER) or (name in sources and what != name):
+        if name in _TAKEN or (name in sources and what != name):
             raise ValueError(
-                f"a monitor is called {name!r}, which is taken: states, outputs, dimensions and monitors have different names."
+                f"a monitor is called {name!r}, which is taken: states, outputs, dimensions and monitors have different names. "
+                f"Call it otherwise: monitors={{'my_{name}': ...}}."
             )
         if isinstance(what, Observation):
             index = builder.observation(what, name)
@@ -192,6 +263,10 @@ def graph_of(
             index = builder.add(thin, source, unit, "ms", name)
             meaning = meanings.get(what, "") if isinstance(what, str) else f"{getattr(what, '__name__', 'function')} of the state"
             found.append(Monitor(name, index, sample_every * base, TIME, "ms", unit_attrs(unit, meaning)))
+    clocks = {m.clock: m.name for m in found}
+    clash = next((m.name for m in found if m.name in clocks), None)
+    if clash is not None:
+        raise ValueError(f"a monitor is called {clash!r}, which is the time dimension of {clocks[clash]!r}. Call it otherwise.")
     return Graph(tuple(builder.nodes), tuple(builder.observations), tuple(found))
 
 
@@ -203,7 +278,7 @@ def _describe(of: Any) -> str:
 
 def segment_length(graph: Graph, *, row_bytes: int, streams: int, block: int) -> int:
     """Steps per segment: a tape and the draws of a segment stay in the cache, all periods fit."""
-    limit = max(16, min(512, 400_000 // max(row_bytes * streams, 1)))
+    limit = max(16, min(512, 1_600_000 // max(row_bytes * streams, 1)))
     periods = [n.period for n in graph.nodes if not n.observation.reduces]
     frames = [n.timing.frame * n.period_in for n in graph.nodes if n.timing.frame > 1]
     most = max(limit, 200_000_000 // max(row_bytes * streams, 1))

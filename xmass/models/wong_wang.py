@@ -13,12 +13,11 @@ from xmass.core.noise import Noise
 
 def transfer(x: Any, a: Any, b: Any, d: Any) -> Any:
     """Rate of the population transfer function (a x - b) / (1 - exp(-d (a x - b))), finite at a x = b in value and gradient."""
-    y = a * x - b
-    z = d * y
-    small = jnp.abs(z) < 1e-3
-    safe = jnp.where(small, 1.0, z)
-    ratio = jnp.where(small, 1.0 + z * (0.5 + z * (1.0 / 12.0)), -safe / jnp.expm1(-safe))
-    return ratio / d
+    # With h = d (a x - b) / 2 the rate is (h + h coth h) / d: one tanh, and h coth h is smooth at 0.
+    h = 0.5 * d * (a * x - b)
+    small = jnp.abs(h) < 1e-4
+    safe = jnp.where(small, 1.0, h)
+    return (h + jnp.where(small, 1.0 + h * h * (1.0 / 3.0), safe / jnp.tanh(safe))) * (1.0 / d)
 
 
 class WongWangExcInhStep(NeuralMass):

@@ -99,8 +99,8 @@ class BOLDSignal(Observation):
     def rates(self, state: tuple, z: Any) -> tuple:
         """Time derivatives [1/s] of (x, f, v, q)."""
         x, f, v, q = state
-        outflow = v ** (1.0 / self.alpha)
-        extraction = f / self.rho * (1.0 - (1.0 - self.rho) ** (1.0 / f))
+        outflow = jnp.exp(jnp.log(v) * (1.0 / self.alpha))
+        extraction = f * (1.0 / self.rho) * -jnp.expm1(jnp.log1p(-self.rho) / f)
         return (
             z - self.kappa * x - self.gamma * (f - 1.0),
             x,
