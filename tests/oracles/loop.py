@@ -1,0 +1,124 @@
+"""A network integrated by a plain loop over steps in numpy, float64: no ring, no blocks, every past state kept.
+
+Written from the definitions alone, as the oracle of the block engine. ``drift(states, inputs)`` works on dicts of arrays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+States = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Edges:
+    """One coupling: weights and whole delays ``(target, source)``, the source state, the target input, and k."""
+
+    weights: np.ndarray
+    steps: np.ndarray
+    source: str
+    target: str
+    k: float
+    diffusive: bool = False
+
+
+def integrate(
+    drift: Callable[[States, States], States],
+    initial: States,
+    couplings: list[Edges],
+    *,
+    dt: float,
+    count: int,
+    scheme: str = "heun",
+    frozen: bool = False,
+    history: Callable[[int], States] | None = None,
+    held: Callable[[int], States] | None = None,
+    white: Callable[[int], States] | None = None,
+    jacobian: Callable[[States, States], States] | None = None,
+) -> States:
+    """States after each of ``count`` steps, ``(step, region)``. ``history(n)`` gives the states at step -n.
+
+    ``held(n)`` gives inputs held over step n, ``white(n)`` the noise increments, ``jacobian`` the diagonal for exp_euler.
+    """
+    longest = max((int(c.steps.max()) for c in couplings), default=0)
+    past = [history(n) if history is not None else initial for n in range(longest, 0, -1)]
+    path: list[States] = [*past, {k: np.array(v, dtype=np.float64) for k, v in initial.items()}]
+    now = longest  # index in path of the state at the start of the step
+
+    def current(edges: Edges, own: States, at: int) -> np.ndarray:
+        """Sum over sources as of ``at`` steps after the start of the step; an undelayed edge reads ``own``."""
+        total = np.zeros(len(edges.weights))
+        for i, j in np.argwhere(edges.weights != 0.0):
+            d = int(edges.steps[i, j])
+            x = own[edges.source][j] if d == 0 else path[now + at - d][edges.source][j]
+            total[i] += edges.weights[i, j] * x
+        return total - edges.weights.sum(axis=1) * own[edges.source] if edges.diffusive else total
+
+    def inputs(own: States, stage: float, fixed: States) -> States:
+        found = dict(fixed)
+        for edges in couplings:
+            if stage == 0.5:
+                value = 0.5 * (current(edges, own, 0) + current(edges, own, 1))
+            else:
+                value = current(edges, own, int(stage))
+            found[edges.target] = found.get(edges.target, 0.0) + edges.k * value
+        return found
+
+    for step in range(count):
+        s = path[now]
+        fixed = dict(held(step)) if held is not None else {}
+        once = inputs(s, 0.0, fixed) if frozen else None
+
+        def f(x: States, stage: float, fixed: States = fixed, once: States | None = once) -> States:
+            return drift(x, once if once is not None else inputs(x, stage, fixed))
+
+        w = white(step) if white is not None else {}
+
+        def moved(base: States, by: float, k: States, noise: States) -> States:
+            return {n: base[n] + by * k[n] + noise.get(n, 0.0) for n in base}
+
+        if scheme == "euler":
+            new = moved(s, dt, f(s, 0.0), w)
+        elif scheme == "heun":
+            k0 = f(s, 0.0)
+            k1 = f(moved(s, dt, k0, w), 1.0)
+            new = moved(s, dt / 2, {n: k0[n] + k1[n] for n in s}, w)
+        elif scheme == "rk4":
+            k0 = f(s, 0.0)
+            k1 = f(moved(s, dt / 2, k0, {}), 0.5)
+            k2 = f(moved(s, dt / 2, k1, {}), 0.5)
+            k3 = f(moved(s, dt, k2, {}), 1.0)
+            new = moved(s, dt / 6, {n: k0[n] + 2 * k1[n] + 2 * k2[n] + k3[n] for n in s}, w)
+        elif scheme == "exp_euler":
+            assert jacobian is not None
+            u = inputs(s, 0.0, fixed)
+            k0, slope = drift(s, u), jacobian(s, u)
+            new = {n: s[n] + np.expm1(dt * slope[n]) / slope[n] * k0[n] + w.get(n, 0.0) for n in s}
+        else:
+            raise ValueError(scheme)
+        path.append(new)
+        now += 1
+    return {n: np.array([p[n] for p in path[longest + 1 :]]) for n in path[-1]}
+
+
+def hopf(a: float, w: float, beta: float = 1.0) -> Callable[[States, States], States]:
+    """The Hopf normal form."""
+
+    def drift(s: States, u: States) -> States:
+        growth = a - beta * (s["x"] ** 2 + s["y"] ** 2)
+        return {"x": growth * s["x"] - w * s["y"] + u.get("x", 0.0), "y": growth * s["y"] + w * s["x"] + u.get("y", 0.0)}
+
+    return drift
+
+
+def hopf_diagonal(a: float, w: float, beta: float = 1.0) -> Callable[[States, States], States]:
+    """Each state's own derivative in the Hopf normal form."""
+
+    def jacobian(s: States, u: States) -> States:
+        r2 = s["x"] ** 2 + s["y"] ** 2
+        return {"x": a - beta * (r2 + 2 * s["x"] ** 2), "y": a - beta * (r2 + 2 * s["y"] ** 2)}
+
+    return jacobian
