@@ -88,7 +88,10 @@ class Simulator:
         for name, value, known in (("method", self.method, tuple(SCHEMES)), ("precision", self.precision, ("float32", "float64"))):
             if value not in known:
                 raise ValueError(f"{name}={value!r}, needs one of {', '.join(map(repr, known))}.")
-        if self.tile is not None and (isinstance(self.tile, bool) or not isinstance(self.tile, int) or self.tile < 1):
+        for name, flag in (("frozen_coupling", self.frozen_coupling), ("bounds", self.bounds)):
+            if not isinstance(flag, bool):
+                raise TypeError(f"{name}={flag!r}, needs True or False.")
+        if self.tile is not None and (isinstance(self.tile, bool) or not isinstance(self.tile, int | np.integer) or self.tile < 1):
             raise ValueError(f"tile={self.tile!r}, needs a positive whole number of runs.")
         object.__setattr__(self, "regions", self._region_labels())
         check_system(self.system)
@@ -109,7 +112,11 @@ class Simulator:
             if self.regions < 1:
                 raise ValueError(f"regions={self.regions}, needs at least one region.")
             return np.arange(int(self.regions))
-        labels = np.asarray(list(self.regions))  # type: ignore[arg-type]
+        if isinstance(self.regions, str | bool) or not isinstance(self.regions, Iterable):
+            raise TypeError(
+                f"regions={self.regions!r}, needs a whole number of regions or their labels: regions=3, regions=['left', 'right']."
+            )
+        labels = np.asarray(list(self.regions))
         if labels.ndim != 1 or len(labels) == 0 or len(set(labels.tolist())) != len(labels):
             raise ValueError(f"regions={list(labels)!r}, needs different labels, or a number.")
         return labels.astype(object) if labels.dtype.kind == "U" else labels

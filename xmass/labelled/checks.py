@@ -11,11 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xmass.core.coupling import Coupling
 from xmass.core.integrate import _phi
 from xmass.core.model import NeuralMass, State, Uniform, declared_parameters, noise_fields, replace
 from xmass.labelled.dimensions import check_dimensions
+from xmass.labelled.network import Network
 from xmass.labelled.parameters import System, node_of
+from xmass.labelled.tracing import trace
 from xmass.labelled.units import to_declared
+
+_SHAPED = jax.ShapeDtypeStruct((3, 2), jnp.float32)  # two different numbers, to see an axis that moved
 
 
 class SpuriousGrowthWarning(UserWarning):
@@ -26,6 +31,9 @@ def check_system(system: System) -> None:
     """Names, inputs and dimensions of the node model."""
     model = node_of(system)
     _check_class(type(model))
+    if isinstance(system, Network):
+        for path, coupling in system.couplings.items():
+            _check_coupling(path, coupling)
     states = {s.name for s in model.states}
     for path, target, process in noise_fields(model):
         if not hasattr(type(process), "white"):
@@ -35,7 +43,8 @@ def check_system(system: System) -> None:
                 f"{path} is white noise on the input {target!r}, which is inside the equation; white noise is only defined where an input "
                 f"is added to a derivative ({sorted(states)}). Take xm.OUProcess for {path}."
             )
-    _check_drift(type(model))
+    blank = {d.name: 1.0 for d in declared_parameters(type(model))} | {path: None for path, _, _ in noise_fields(model)}
+    _check_drift(replace(model, blank))
 
 
 @functools.lru_cache(maxsize=256)
@@ -44,32 +53,89 @@ def _check_class(cls: type[NeuralMass]) -> None:
     name = cls.__name__
     if not cls.states:
         raise ValueError(f"{name} declares no states: add states: ClassVar = (State('x', 0.0, '1', 'meaning'),).")
+    if cls.drift is NeuralMass.drift:
+        raise TypeError(f"{name} does not define its equation: add def drift(self, s, u), which returns the derivative of each state.")
     inputs = {i.name for i in cls.inputs}
     lacking = [s.name for s in cls.states if s.name not in inputs]
     if lacking:
         raise ValueError(
             f"{name} has no direct input for the states {lacking}: add Input('{lacking[0]}', '.../ms') and add it to the derivative."
         )
+    lacking = [o.name for o in cls.outputs if not callable(getattr(cls, o.name, None))]
+    if lacking:
+        raise ValueError(f"{name} declares the output {lacking[0]!r} without a method: add def {lacking[0]}(self, s, u).")
     names = [s.name for s in cls.states] + [o.name for o in cls.outputs] + [d.name for d in declared_parameters(cls)]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         raise ValueError(f"{name} uses the names {twice} twice; states, outputs and parameters need different names.")
 
 
+def _check_coupling(path: str, coupling: Coupling) -> None:
+    """``pre`` and ``post`` are there and keep the shape (region, run)."""
+    name = type(coupling).__name__
+    if type(coupling).post is Coupling.post:
+        raise TypeError(f"{path} is a {name}, which does not define what a region receives: add def post(self, total, own, strength).")
+    numbers = {d.name: _SHAPED for d in declared_parameters(type(coupling))}
+    signals = dict.fromkeys(("total", "own", "strength"), _SHAPED)
+
+    def pre(p: dict[str, Any], s: dict[str, Any]) -> Any:
+        return replace(coupling, p).pre(s["own"])
+
+    def post(p: dict[str, Any], s: dict[str, Any]) -> Any:
+        return replace(coupling, p).post(**s)
+
+    for method in (pre, post):
+        _check_shape(trace(method, numbers, signals, where=f"{name}.{method.__name__}"), f"{name}.{method.__name__} returns")
+
+
+def _check_shape(made: Any, what: str) -> None:
+    """A number, or an array ``(region, run)``: anything else has mixed runs or regions."""
+    if isinstance(made, int | float) and not isinstance(made, bool):
+        return
+    shape = getattr(made, "shape", None)
+    if shape is None:
+        raise TypeError(f"{what} a {type(made).__name__}, needs an array of the shape of the states.")
+    if shape != _SHAPED.shape:
+        raise ValueError(
+            f"{what} shape {shape} for states of shape {_SHAPED.shape} (region, run), needs the same shape: an equation is evaluated "
+            "for every region and run by itself, without sums, stacks or indices over them."
+        )
+
+
+def _check_rates(model: NeuralMass) -> None:
+    """Names and shapes of what ``drift`` returns."""
+    name = type(model).__name__
+    numbers = {d.name: _SHAPED for d in declared_parameters(type(model))}
+    states = {s.name: _SHAPED for s in model.states}
+    inputs = {i.name: _SHAPED for i in model.inputs}
+
+    def drift(p: dict[str, Any], s: dict[str, Any], u: dict[str, Any]) -> Any:
+        return replace(model, p).drift(SimpleNamespace(**s), SimpleNamespace(**u))
+
+    made = trace(drift, numbers, states, inputs, where=f"{name}.drift")
+    call = ", ".join(f"{s}=..." for s in states)
+    if not isinstance(made, dict):
+        raise TypeError(f"{name}.drift returns a {type(made).__name__}, needs a derivative for each state by name: return dict({call}).")
+    missing, extra = [s for s in states if s not in made], [r for r in made if r not in states]
+    if missing:
+        raise ValueError(f"{name}.drift returns {sorted(made)}, needs a derivative of {missing} too: return dict({call}).")
+    if extra:
+        raise ValueError(f"{name}.drift returns {extra}, which are no states of {name}: return dict({call}), or declare them in states.")
+    for state, rate in made.items():
+        _check_shape(rate, f"{name}.drift returns for {state!r}")
+
+
 @functools.lru_cache(maxsize=256)
-def _check_drift(cls: type[NeuralMass]) -> None:
-    """Units of the drift, by propagation through its operations."""
-    template = cls()
+def _check_drift(template: NeuralMass) -> None:
+    """Shapes of the drift, then its units, by propagation through its operations."""
+    cls = type(template)
+    _check_rates(template)
     parameters = {d.name: d.unit for d in declared_parameters(cls)}
     states = {s.name: s.unit for s in cls.states}
     inputs = {i.name: i.unit for i in cls.inputs}
 
     def drift(p: dict[str, Any], s: dict[str, Any], u: dict[str, Any]) -> dict[str, Any]:
-        rates = replace(template, p).drift(SimpleNamespace(**s), SimpleNamespace(**u))
-        missing = [name for name in states if name not in rates]
-        if missing:
-            raise ValueError(f"{cls.__name__}.drift returns {sorted(rates)}, needs a derivative of {missing} too.")
-        return {name: rates[name] for name in states}
+        return replace(template, p).drift(SimpleNamespace(**s), SimpleNamespace(**u))
 
     rates = {s.name: _rate_unit(s) for s in cls.states}
     check_dimensions(drift, (parameters, states, inputs), rates, where=f"{cls.__name__}.drift")

@@ -67,12 +67,17 @@ class Network:
         structural = structural.drop_vars([c for c in structural.coords if not structural[c].ndim])
         structural.attrs = {}
         object.__setattr__(self, "connectome", check_connectome(structural))
+        if not self.connectome.sizes[REGION]:
+            raise ValueError("the connectome has no regions, needs at least one. Look at what selected them: .sel(region=...).")
         if self.delays not in ("nearest", "ceil", "linear"):
             raise ValueError(f"delays={self.delays!r}, needs 'nearest', 'ceil' or 'linear'.")
         if self.speed is not None and DISTANCES not in self.connectome:
             raise KeyError(
                 "speed is given but the connectome has no 'distances'. Add them: connectome.assign(distances=...), or drop speed=."
             )
+        for key in self.coupling if isinstance(self.coupling, Mapping) else ():
+            if not isinstance(key, str) or not key.isidentifier():
+                raise ValueError(f"a coupling is called {key!r}, needs a name such as 'fast': its parameters are coupling.fast.k.")
         for name, coupling in self.couplings.items():
             self._check(name, coupling)
 

@@ -70,9 +70,9 @@ def system_parameters(system: System) -> dict[str, Spec]:
                 unit = tokens.get(d.unit, d.unit)
                 specs[f"{path}.{d.name}"] = Spec(f"{path}.{d.name}", getattr(coupling, d.name), unit, f"{d.meaning} of {path}")
         specs[WEIGHTS] = Spec(WEIGHTS, system.connectome[WEIGHTS], "1", "onto region from region_other", matrix=True)
-        if system.speed is not None:
+        if DISTANCES in system.connectome:
             specs[DISTANCES] = Spec(DISTANCES, system.connectome[DISTANCES], "mm", "length of the projection", matrix=True)
-            specs[SPEED] = Spec(SPEED, system.speed, "mm/ms", "conduction speed")
+            specs[SPEED] = Spec(SPEED, system.speed, "mm/ms", "conduction speed; none: no delays")
     for state in model.states:
         path = f"{INITIAL}.{state.name}"
         specs[path] = Spec(path, state.initial, state.unit, f"initial value of {state.name}")

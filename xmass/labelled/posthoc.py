@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -35,7 +36,8 @@ def observe_stored(ds: xr.Dataset, monitors: Mapping[str, Observation]) -> xr.Da
     first = round(given[0] / row) - 1
     units = {n: ds[n].attrs.get("units", "") for n in names}
     graph = graph_of(dict(monitors), {n: Source("state", n) for n in names}, units, {}, row, 1)
-    used = [n.input.name for n in graph.nodes if isinstance(n.input, Source)]
+    inputs = [n.input for n in graph.nodes if isinstance(n.input, Source)]
+    used = names if any(s.kind == "function" for s in inputs) else [s.name for s in inputs]
     missing = next((u for u in used if ds[u].isnull().any()), None)
     if missing is not None:
         raise ValueError(f"{missing} holds NaN; observations need complete series.")
@@ -99,7 +101,8 @@ def _pass(
         new = []
         for (node, observation), state in zip(nodes, states, strict=True):
             if isinstance(node.input, Source):
-                block = Block(rows[node.input.name], lo, hi, t0, keep, jnp.bool_(True))
+                taken = rows[node.input.name] if node.input.kind == "state" else node.input.function(SimpleNamespace(**rows))
+                block = Block(taken, lo, hi, t0, keep, jnp.bool_(True))
             else:
                 made = results[node.input]
                 assert made is not None

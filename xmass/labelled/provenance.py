@@ -18,7 +18,7 @@ import xarray as xr
 
 from xmass.core.model import Uniform
 from xmass.labelled.network import Network
-from xmass.labelled.units import to_declared
+from xmass.labelled.units import dequantify, to_declared
 
 CONFIGURATION = "configuration"
 CONFIG_HASH = "config_hash"
@@ -56,6 +56,8 @@ class Encoder:
             return int(value)
         if isinstance(value, float | np.floating):
             return float(value) if np.isfinite(value) else {"float": repr(float(value))}
+        if isinstance(value, xr.Dataset | xr.DataArray):
+            value = dequantify(value)
         if isinstance(value, xr.Dataset):
             return {"dataset": {str(n): self.encode(v) for n, v in value.variables.items()}, "coords": sorted(map(str, value.coords))}
         if isinstance(value, xr.Variable):

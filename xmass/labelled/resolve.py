@@ -15,14 +15,38 @@ from xmass.core.integrate import STAGES_AHEAD
 from xmass.core.model import NeuralMass, Uniform, declared_parameters, noise_fields, replace
 from xmass.core.noise import trial_seeds
 from xmass.core.observe import Source
-from xmass.labelled.monitors import Graph, Monitors, build_graph, segment_length
+from xmass.labelled.monitors import Graph, Monitors, build_graph, check_functions, segment_length
 from xmass.labelled.network import Network
 from xmass.labelled.parameters import Spec, System, node_of, observation_parameters, system_parameters
-from xmass.labelled.schema import BATCH, INITIAL, LAG, REGION, REGION_OTHER, SEED, STEP, TIME, WEIGHTS
+from xmass.labelled.refuse import (
+    check_alignment,
+    check_dim_names,
+    check_history,
+    check_names,
+    check_params,
+    check_samples,
+    check_values,
+)
+from xmass.labelled.schema import (
+    BATCH,
+    DISTANCES,
+    DIVERGED,
+    INITIAL,
+    LAG,
+    LONG_NAME,
+    REGION,
+    REGION_OTHER,
+    SEED,
+    SPEED,
+    STEP,
+    TIME,
+    UNITS,
+    WEIGHTS,
+)
 from xmass.labelled.stimulus import Stimulus, resolve_inputs
 from xmass.labelled.structure import Structures, plan_structures, structure_dims
 from xmass.labelled.suggest import nearest
-from xmass.labelled.units import milliseconds
+from xmass.labelled.units import dequantify, milliseconds, to_declared
 from xmass.labelled.values import Dims, Value, to_value
 
 _DEFAULT_TILE = 16
@@ -93,12 +117,13 @@ def whole_steps(value: Any, dt: float, name: str) -> int:
         raise ValueError(f"{name} is {length:g} ms, needs a time of at least 0.")
     steps = round(length / dt)
     if abs(length / dt - steps) > 1e-6 * max(1.0, steps * 1e-3):
-        raise ValueError(f"{name}={length:g} ms is not a multiple of dt={dt:g} ms. The nearest is {steps * dt:g} ms.")
+        raise ValueError(f"{name}={length:g} ms is not a multiple of dt={dt:g} ms. The nearest is {name}={max(steps, 1) * dt:g}.")
     return steps
 
 
 def resolve(config: Config, request: Request) -> Resolved:
     """Check, align and convert everything; plan the program."""
+    request = _plain(request)
     model = node_of(config.system)
     start = _first_step(request.initial)
     steps = whole_steps(request.duration, config.dt, "duration")
@@ -116,7 +141,13 @@ def resolve(config: Config, request: Request) -> Resolved:
     every = _sample_every(request.sample_every, config.dt)
     graph = build_graph(model, request.monitors, config.dt, every)
     specs = system_parameters(config.system) | observation_parameters(list(graph.observations))
-    _no_clash(graph, specs)
+    check_names(graph, specs, system_parameters(config.system), model)
+    check_functions(graph, model, len(config.regions), config.precision)
+    if request.inputs is not None and not isinstance(request.inputs, Mapping):
+        what = type(request.inputs).__name__
+        raise TypeError(f"inputs is a {what}, needs a mapping of input names: inputs={{{model.inputs[0].name!r}: ...}}.")
+    if not isinstance(request.restart, bool):
+        raise TypeError(f"restart={request.restart!r}, needs True or False.")
 
     given, coords = _given(request, specs, model)
     dims = Dims()
@@ -126,19 +157,27 @@ def resolve(config: Config, request: Request) -> Resolved:
     seed_raw = _with_batch(request, seed_raw, dims)
     dims.reorder(BATCH)
     if TIME in dims.sizes:
-        raise ValueError("a parameter has the dim 'time'; only inputs may vary in time. Give it to inputs=.")
+        raise ValueError(
+            f"{dims.origin[TIME]} has the dim 'time'; only inputs may vary in time. Give what varies to inputs=, or drop the dim: "
+            "params.drop_dims('time')."
+        )
 
-    plain = {path: s for path, s in specs.items() if not path.startswith(f"{INITIAL}.")}
+    plain = {p: s for p, s in specs.items() if not p.startswith(f"{INITIAL}.") and (p in given or s.value is not None)}
     values = {path: to_value(given.get(path, s.value), s, dims, config.regions) for path, s in plain.items()}
     initial, lags = _initial_values(given, specs, dims, config)
     values |= initial
     random = bool(noise_fields(model)) or any(isinstance(s.initial, Uniform) and f"{INITIAL}.{s.name}" not in given for s in model.states)
     seeds = _seeds(seed_raw, dims, random)
-    stimuli = resolve_inputs(request.inputs, model, dims, config.regions, start * config.dt, stop * config.dt)
+    stimuli = resolve_inputs(request.inputs, model, dims, config.regions, start, stop, config.dt)
+    check_values(values, config.system, config.precision)
 
     program, structures = _program(config, graph, values, dims.sizes, stimuli, stop - start)
-    _check_alignment(graph, start, stop, request.restart, config.dt)
+    for path, lag in lags.items():
+        check_history(lag, program.delay.history if program.delay is not None else 1, config.dt, path)
+    check_alignment(graph, start, stop, request.restart, config.dt)
+    check_samples(graph, start, keep, stop, request.restart, config.dt)
     kept = _result_coords(config, dims, values, specs, given, coords, seeds)
+    check_dim_names(graph, dims, kept)
     return Resolved(
         config,
         request,
@@ -161,6 +200,18 @@ def resolve(config: Config, request: Request) -> Resolved:
 
 
 # ---------------------------------------------------------------------------------------------------------------- arguments
+def _plain(request: Request) -> Request:
+    """The request with pint quantities as numbers with ``attrs["units"]``."""
+
+    def plain(value: Any) -> Any:
+        return dequantify(value) if isinstance(value, xr.Dataset | xr.DataArray) else value
+
+    def each(value: Any) -> Any:
+        return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else plain(value)
+
+    return dataclasses.replace(request, params=plain(request.params), inputs=each(request.inputs), initial=each(request.initial))
+
+
 def _first_step(initial: Any) -> int:
     if isinstance(initial, xr.Dataset) and STEP in initial:
         steps = np.unique(np.asarray(initial[STEP].values))
@@ -177,13 +228,10 @@ def _sample_every(value: Any, dt: float) -> int:
         if value < 1:
             raise ValueError(f"sample_every={value}, needs at least 1 step.")
         return int(value)
-    return max(whole_steps(value, dt, "sample_every"), 1)
-
-
-def _no_clash(graph: Graph, specs: dict[str, Spec]) -> None:
-    for monitor in graph.monitors:
-        if monitor.name in specs:
-            raise ValueError(f"a monitor and a parameter are both called {monitor.name!r}: rename the monitor.")
+    steps = whole_steps(value, dt, "sample_every")
+    if steps < 1:
+        raise ValueError(f"sample_every is 0 ms, needs at least one step of dt={dt:g} ms. For every step leave it out.")
+    return steps
 
 
 def _given(request: Request, specs: dict[str, Spec], model: NeuralMass) -> tuple[dict[str, Any], dict[str, xr.DataArray]]:
@@ -195,12 +243,15 @@ def _given(request: Request, specs: dict[str, Spec], model: NeuralMass) -> tuple
     if params is not None and not isinstance(params, xr.Dataset):
         raise TypeError(f"params is a {type(params).__name__}, needs a Dataset: xr.Dataset({{'a': ('a', values)}}).")
     if params is not None:
+        check_params(params)
         for name in params.variables:
             path = str(name)
             if path in known:
                 given[path] = params[name]
-            elif name in params.data_vars:
+            elif name in params.data_vars or path in (WEIGHTS, DISTANCES, SPEED):
                 raise KeyError(f"params has {path!r}, which is not a parameter{nearest(path, known)}")
+            elif path in (DIVERGED, STEP):
+                continue
             elif not set(params[name].dims) & {REGION, REGION_OTHER}:
                 coords[path] = params[name]
     for path, value in _initial_items(request.initial, model):
@@ -276,10 +327,14 @@ def _with_batch(request: Request, seed: Any, dims: Dims) -> Any:
 
 
 def _seed_number(value: Any) -> int:
+    shown = value.item() if isinstance(value, xr.DataArray) and not value.ndim else value
     array = np.asarray(value)
-    if array.ndim or array.dtype.kind not in "iu" or int(array) < 0:
-        raise ValueError(f"seed={value!r}, needs a non-negative whole number or a DataArray of them.")
-    return int(array)
+    if array.ndim or isinstance(shown, bool) or not isinstance(shown, int | np.integer) or not 0 <= int(shown) < 2**64:
+        raise ValueError(
+            f"seed={shown!r}, needs one whole number from 0 to 2^64 - 1, or for one seed per run a DataArray of them: "
+            "seed=xr.DataArray([1, 2, 3], dims='trial')."
+        )
+    return int(shown)
 
 
 def _seeds(seed: Any, dims: Dims, random: bool) -> Value | None:
@@ -288,11 +343,11 @@ def _seeds(seed: Any, dims: Dims, random: bool) -> Value | None:
             return None
         seed = secrets.randbits(63)
     if not isinstance(seed, xr.DataArray):
-        if isinstance(seed, bool):
-            raise ValueError("seed=True, needs a non-negative whole number.")
         return Value((), np.asarray(_seed_number(seed), dtype=np.uint64 if _seed_number(seed) >= 2**63 else np.int64), ())
-    if seed.dtype.kind not in "iu" or (np.asarray(seed.values) < 0).any():
-        raise ValueError(f"seed has dtype {seed.dtype}, needs non-negative whole numbers.")
+    if seed.dtype.kind not in "iu":
+        raise ValueError(f"seed came as {seed.dtype} values, needs whole numbers. If they are whole, use seed.astype(np.int64).")
+    if (np.asarray(seed.values) < 0).any():
+        raise ValueError(f"seed holds {int(seed.min())}, needs whole numbers from 0 on.")
     seed = dims.align(seed)
     own = tuple(d for d in dims.sizes if d in seed.dims)
     if set(own) != set(seed.dims):
@@ -323,17 +378,21 @@ def _initial_values(
 def _lag_order(raw: xr.DataArray, path: str) -> xr.DataArray:
     if LAG not in raw.coords:
         raise ValueError(f"{path} has the dim 'lag' without lags. Add them in ms, 0 is the start: .assign_coords(lag=('lag', lags)).")
-    lags = np.asarray(raw[LAG].values, dtype=np.float64)
-    if (lags < 0).any():
-        raise ValueError(f"{path} has negative lags; lag is the time before the start, in ms, and 0 is the start.")
-    return raw.sortby(LAG)
+    lags = to_declared(raw[LAG].reset_coords(drop=True), "ms", f"the lag of {path}").values
+    if not np.isfinite(lags).all() or (lags < 0).any():
+        raise ValueError(
+            f"{path} has negative or missing lags; lag is the time before the start in ms, 0 is the start, larger is earlier. "
+            "Use .assign_coords(lag=-times)."
+        )
+    if len(np.unique(lags)) != len(lags):
+        raise ValueError(f"{path} repeats lags, needs each once. Use .drop_duplicates('lag').")
+    return raw.assign_coords({LAG: lags}).sortby(LAG)
 
 
 def history_of(value: Value, lags: np.ndarray, count: int, dt: float, path: str, sizes: dict[str, int], runs: np.ndarray) -> np.ndarray:
     """A history as ``(run or 1, step, region or 1)`` for the last ``count`` steps, newest last, by linear interpolation in lag."""
     wanted = np.arange(count)[::-1] * dt
-    if lags[0] > 1e-9 or lags[-1] < wanted[0] - 1e-6 * dt:
-        raise ValueError(f"{path} covers lags {lags[0]:g} to {lags[-1]:g} ms; the delays need 0 to {wanted[0]:g} ms.")
+    check_history(lags, count, dt, path)
     taken = value.take(sizes, runs)
     upper = np.clip(np.searchsorted(lags, wanted - 1e-6 * dt), 0, len(lags) - 1)
     lower = np.maximum(upper - 1, 0)
@@ -406,24 +465,6 @@ def _blank(module: Any) -> Any:
     return replace(module, {d.name: 0.0 for d in declared_parameters(type(module))})
 
 
-def _check_alignment(graph: Graph, start: int, stop: int, restart: bool, dt: float) -> None:
-    """A run can stop or continue only where its observations have no half-filled window."""
-    for node, observation in zip(graph.nodes, graph.observations, strict=True):
-        if observation.reduces:
-            continue
-        unit = node.timing.frame * node.period_in if observation.state_names else node.period
-        unit = 1 if type(observation).__name__ == "Subsample" else unit
-        if start % unit:
-            raise ValueError(
-                f"{observation.name} advances by {unit * dt:g} ms; the run continues at {start * dt:g} ms, which is not a multiple."
-            )
-        if restart and stop % unit:
-            raise ValueError(
-                f"restart=True with {observation.name}, which advances by {unit * dt:g} ms, needs an end that is a multiple of it; the run "
-                f"ends at {stop * dt:g} ms. Take {stop // unit * unit * dt:g} ms."
-            )
-
-
 def _result_coords(
     config: Config,
     dims: Dims,
@@ -442,9 +483,9 @@ def _result_coords(
             found[name] = dims.align(coord).drop_vars([c for c in coord.coords if c != name and c not in coord.dims])
     for path, value in values.items():
         if value.dims and not value.inner and not path.startswith(f"{INITIAL}."):
-            attrs = {"units": specs[path].unit, "long_name": specs[path].meaning}
-            if path in found:
-                found[path] = found[path].assign_attrs(attrs)
+            attrs = {UNITS: specs[path].unit, LONG_NAME: specs[path].meaning}
+            if path in found:  # the labels stay as they were given, in the unit in which they were given
+                found[path] = found[path].assign_attrs({**attrs, **found[path].attrs})
             else:
                 found[path] = xr.DataArray(value.array, dims=value.dims, attrs=attrs)
     if seeds is not None:

@@ -54,11 +54,7 @@ def plan_structures(values: dict[str, Value], sizes: dict[str, int], *, rule: st
     if SPEED not in values:
         return Structures(dims, count, weights, None, 0.0)
     speed = spread(SPEED)
-    if (speed <= 0).any():
-        raise ValueError(f"speed is {speed.min():g} mm/ms, needs a positive speed. For no delays leave speed out.")
     lengths = spread(DISTANCES)
-    if (lengths < 0).any():
-        raise ValueError(f"distances holds {lengths.min():g} mm; a projection cannot have a negative length or delay.")
     exact = lengths / speed[:, None, None] / dt
     if rule == "linear":
         lower = np.floor(exact + 1e-9)

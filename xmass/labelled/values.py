@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from xmass.labelled.parameters import Spec
-from xmass.labelled.schema import LAG, REGION, REGION_OTHER, TIME
+from xmass.labelled.schema import DIVERGED, LAG, REGION, REGION_OTHER, SPEED, TIME
 from xmass.labelled.units import to_declared
 
 
@@ -24,6 +26,7 @@ class Dims:
     def add(self, data: xr.DataArray | xr.Dataset, origin: str, *, skip: tuple[str, ...] = ()) -> None:
         """Register the dims of ``data``; labels that disagree are an error."""
         for dim, size in data.sizes.items():
+            _check_dim(data, dim, size, origin)
             if dim in (REGION, REGION_OTHER, LAG, *skip):
                 continue
             name = str(dim)
@@ -76,6 +79,20 @@ class Dims:
         return int(np.prod(self.shape, dtype=np.int64))
 
 
+def _check_dim(data: xr.DataArray | xr.Dataset, dim: Hashable, size: int, origin: str) -> None:
+    """A dimension has a name, entries, and one label for each."""
+    if not isinstance(dim, str):
+        raise TypeError(f"{origin} has the dim {dim!r}, needs names that are text: .rename({{{dim!r}: 'point'}}).")
+    if dim == DIVERGED:
+        raise ValueError(f"{origin} has the dim {dim!r}, which is a coordinate of every result: .rename({{{dim!r}: 'point'}}).")
+    if isinstance(data.indexes.get(dim), pd.MultiIndex):
+        raise ValueError(
+            f"{origin} has several labels for each entry of {dim!r} (a MultiIndex). Make them coordinates: .reset_index({dim!r})."
+        )
+    if size == 0:
+        raise ValueError(f"{origin} has no entries along {dim!r}, needs at least one: there is nothing to run.")
+
+
 class Value(NamedTuple):
     """Numbers over some of the run dims: ``array`` has those dims first (in output order), then what belongs to a run."""
 
@@ -103,7 +120,11 @@ def align_regions(data: xr.DataArray, regions: np.ndarray, name: str) -> xr.Data
             continue
         if dim not in data.coords:
             if data.sizes[dim] != len(regions):
-                raise ValueError(f"{name} has {data.sizes[dim]} regions without labels, the system has {len(regions)}.")
+                way = "" if len(regions) > 1 else f" A lone node has one: xm.Simulator(model, regions={data.sizes[dim]}, dt=...)."
+                raise ValueError(
+                    f"{name} has {data.sizes[dim]} regions without labels, the system has {len(regions)}. Give one value per region, or "
+                    f"labels to choose by: .assign_coords({dim}=labels).sel({dim}=...).{way}"
+                )
             continue
         labels = data[dim].values.tolist()
         known = regions.tolist()
@@ -112,7 +133,11 @@ def align_regions(data: xr.DataArray, regions: np.ndarray, name: str) -> xr.Data
         extra = [str(v) for v in labels if v not in set(known)]
         if repeated or missing or extra:
             said = [f"{what} {names[:5]}" for what, names in (("repeats", repeated), ("lacks", missing), ("has unknown", extra)) if names]
-            raise ValueError(f"{name} {' and '.join(said)} along {dim!r}; the system's regions are {known[:5]}... Select them by label.")
+            shown = f"{known[:5]}{'...' if len(known) > 5 else ''}"
+            raise ValueError(
+                f"{name} {' and '.join(said)} along {dim!r}; the system has the regions {shown}, needs a value for each, once. "
+                f"Select them: .sel({dim}=...)."
+            )
         if labels != known:
             data = data.sel({dim: regions})
     return data
@@ -131,10 +156,19 @@ def to_value(raw: object, spec: Spec, dims: Dims, regions: np.ndarray, *, inner:
         return _checked(Value((), array, ()), spec, None)
     if TIME in value.dims and TIME not in inner:
         raise ValueError(f"{spec.path} has the dim 'time'; only inputs may vary in time. Give it to inputs=.")
+    if LAG in value.dims and LAG not in inner:
+        raise ValueError(f"{spec.path} has the dim 'lag'; only initial states have a history. Rename it: .rename(lag='point').")
     if REGION_OTHER in value.dims and not spec.matrix:
         raise ValueError(f"{spec.path} has dims {value.dims}; only weights and distances have 'region_other'.")
     if spec.matrix and not {REGION, REGION_OTHER} <= set(value.dims):
-        raise ValueError(f"{spec.path} has dims {value.dims}, needs ('region', 'region_other'): row receives, column sends.")
+        lacking = [d for d in (REGION, REGION_OTHER) if d not in value.dims]
+        other = [d for d in value.dims if d not in (REGION, REGION_OTHER)][-len(lacking) :]
+        renamed = ", ".join(f"{old}={new!r}" for old, new in zip(other, lacking, strict=False))
+        raise ValueError(
+            f"{spec.path} has dims {value.dims}, needs ('region', 'region_other'): row receives, column sends. Use .rename({renamed})."
+        )
+    if spec.path == SPEED and REGION in value.dims:
+        raise ValueError(f"speed has dims {value.dims}, needs one speed per run. For a speed of each projection, divide distances by it.")
     value = dims.align(align_regions(value, regions, spec.path))
     own = tuple(d for d in dims.sizes if d in value.dims)
     wanted = tuple(d for d in (*inner, REGION, REGION_OTHER) if d in value.dims)
@@ -150,6 +184,6 @@ def _checked(value: Value, spec: Spec, labelled: xr.DataArray | None) -> Value:
                 str(d): (labelled[d].values[i].item() if d in labelled.coords and hasattr(labelled[d].values[i], "item") else int(i))
                 for d, i in zip(labelled.dims, bad, strict=True)
             }
-            where = f" at {point}"
+            where = f" at {point}" if point else ""
         raise ValueError(f"{spec.path} holds NaN or infinity{where}; every value must be finite. Fill it or select what is complete.")
     return value

@@ -1,0 +1,124 @@
+"""What a run refuses before anything is compiled: names that clash, numbers without meaning, series without a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from xmass.core.model import NeuralMass, declared_parameters, noise_fields
+from xmass.labelled.monitors import Graph
+from xmass.labelled.network import Network
+from xmass.labelled.parameters import Spec, System, node_of
+from xmass.labelled.schema import DISTANCES, REGION, REGION_OTHER, SEED, SPEED
+from xmass.labelled.values import Dims, Value
+
+
+def check_names(graph: Graph, specs: dict[str, Spec], own: dict[str, Spec], model: NeuralMass) -> None:
+    """States, parameters, couplings, noises, observations and monitors have different names."""
+    heads = {path.partition(".")[0] for path in own}
+    for monitor in graph.monitors:
+        if monitor.name in specs or monitor.name in heads:
+            raise ValueError(f"a monitor is called {monitor.name!r}, which is a parameter, noise or coupling. Call the monitor otherwise.")
+    for observation in graph.observations:
+        prefixed = observation.state_names or declared_parameters(type(observation))
+        if prefixed and observation.name in heads | {s.name for s in model.states}:
+            raise ValueError(
+                f"an observation has name={observation.name!r}, which is a state, parameter, noise or coupling: its own parameters go by "
+                f"that name. Give it another: {type(observation).__name__}(..., name=...)."
+            )
+
+
+def check_dim_names(graph: Graph, dims: Dims, coords: Mapping[str, Any]) -> None:
+    """Monitors and their time dims have other names than the dims and coordinates of the result."""
+    for monitor in graph.monitors:
+        for name in (monitor.name, monitor.clock):
+            if name in dims.sizes or name in coords:
+                what = f"the dim {name!r} of {dims.origin[name]}" if name in dims.sizes else f"the coordinate {name!r}"
+                raise ValueError(
+                    f"monitor {monitor.name!r} would be confused with {what} of the parameters. Call the monitor otherwise, or rename: "
+                    f"params.rename({{{name!r}: '{name}_value'}})."
+                )
+    if SEED in dims.sizes and SEED in coords and coords[SEED].dims != (SEED,):
+        raise ValueError(f"{dims.origin[SEED]} has the dim 'seed', which is not that of the seeds. Rename it: params.rename(seed='trial').")
+
+
+def check_params(params: xr.Dataset) -> None:
+    """Regions in one chunk, one label for each entry of a dim."""
+    for dim in (REGION, REGION_OTHER):
+        if len(params.chunksizes.get(dim, (0,))) > 1:
+            raise ValueError(f"params is chunked along {dim!r}; a run needs all regions at once. Use params.chunk({dim}=-1).")
+    for dim in params.dims:
+        if isinstance(params.indexes.get(dim), pd.MultiIndex):
+            raise ValueError(f"params has a MultiIndex along {dim!r}, needs one label for each entry. Use params.reset_index({dim!r}).")
+
+
+def check_history(lags: np.ndarray, count: int, dt: float, path: str) -> None:
+    """A history reaches from the start back to the longest delay."""
+    if lags[0] > 1e-9 or lags[-1] < (count - 1) * dt - 1e-6 * dt:
+        raise ValueError(
+            f"{path} covers lags from {lags[0]:g} to {lags[-1]:g} ms, the delays need 0 to {(count - 1) * dt:g} ms. Give samples that far "
+            "back, or a value without the dim 'lag' for a constant history."
+        )
+
+
+def check_alignment(graph: Graph, start: int, stop: int, restart: bool, dt: float) -> None:
+    """A run can stop or continue only where its observations have no half-filled window."""
+    stateful = [o.name for o in graph.observations if o.state_names]
+    twice = sorted({n for n in stateful if stateful.count(n) > 1})
+    if restart and twice:
+        raise ValueError(f"restart=True keeps the state of observations by name, and several are called {twice[0]!r}. Give each its name=.")
+    for node, observation in zip(graph.nodes, graph.observations, strict=True):
+        if observation.reduces:
+            continue
+        unit = node.timing.frame * node.period_in if observation.state_names else node.period
+        unit = 1 if type(observation).__name__ == "Subsample" else unit
+        if start % unit:
+            raise ValueError(
+                f"{observation.name} advances by {unit * dt:g} ms; the run continues at {start * dt:g} ms, which is not a multiple."
+            )
+        if restart and stop % unit:
+            raise ValueError(
+                f"restart=True with {observation.name}, which advances by {unit * dt:g} ms, needs an end that is a multiple of it; the run "
+                f"ends at {stop * dt:g} ms. Take {stop // unit * unit * dt:g} ms."
+            )
+
+
+def check_samples(graph: Graph, start: int, keep: int, stop: int, restart: bool, dt: float) -> None:
+    """Every series of a run that stands alone has a sample."""
+    for monitor in graph.monitors:
+        period = graph.nodes[monitor.node].period
+        if monitor.clock and stop // period == keep // period and not restart and not start:
+            raise ValueError(
+                f"monitor {monitor.name!r} gives a value every {period * dt:g} ms, and none falls between the transient, {keep * dt:g} ms, "
+                f"and the end, {stop * dt:g} ms. Take duration={(keep // period + 1) * period * dt:g} or more."
+            )
+
+
+def check_values(values: dict[str, Value], system: System, precision: str) -> None:
+    """Numbers that the science refuses, and those that the precision cannot hold."""
+    if SPEED in values and (values[SPEED].array <= 0).any():
+        raise ValueError(f"speed is {values[SPEED].array.min():g} mm/ms, needs a positive speed. For no delays leave speed out.")
+    if DISTANCES in values and (values[DISTANCES].array < 0).any():
+        raise ValueError(
+            f"distances holds {values[DISTANCES].array.min():g} mm, needs lengths of zero or more: an edge cannot have a negative delay. "
+            "Look at them with distances.where(distances < 0, drop=True)."
+        )
+    for path, _, process in noise_fields(node_of(system)):
+        sigma, tau = values[f"{path}.sigma"].array, None if process.white else values[f"{path}.tau"].array
+        if (sigma < 0).any():
+            raise ValueError(f"{path}.sigma is {sigma.min():g}, needs a standard deviation of zero or more.")
+        if tau is not None and (tau <= 0).any():
+            raise ValueError(f"{path}.tau is {tau.min():g} ms, needs a positive correlation time. For white noise take xm.WhiteNoise.")
+    if isinstance(system, Network) and SPEED in values:
+        states = {s.name for s in system.node.states}
+        for name, coupling in system.couplings.items():
+            if coupling.source not in states:
+                raise ValueError(f"{name} has source={coupling.source!r}, an output; a delayed coupling needs a state. Drop speed.")
+    largest = float(np.finfo(precision).max)
+    for path, value in values.items():
+        if value.array.size and np.abs(value.array).max() > largest:
+            raise ValueError(f"{path} holds {np.abs(value.array).max():g}, more than {precision} can: Simulator(precision='float64').")
