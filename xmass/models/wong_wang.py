@@ -25,7 +25,7 @@ class WongWangExcInhStep(NeuralMass):
 
     .. math::
         x_E &= w_p J_N S_E - J_i S_I + W_e I_o + J_N c + I_{ext}, \qquad
-        x_I = J_N S_E - S_I\,(1\,\mathrm{nA}) + W_i I_o + \lambda J_N c \\
+        x_I = J_N S_E - J_{ii} S_I + W_i I_o + \lambda J_N c \\
         \dot S_E &= -S_E/\tau_e + (1 - S_E)\,\gamma_e H(x_E; a_e, b_e, d_e) + I_{S_E} \\
         \dot S_I &= -S_I/\tau_i + \gamma_i H(x_I; a_i, b_i, d_i) + I_{S_I}, \qquad
         H(x;a,b,d) = \frac{a x - b}{1 - e^{-d(a x - b)}}
@@ -39,6 +39,8 @@ class WongWangExcInhStep(NeuralMass):
     ----------
     J_i : float, Quantity or DataArray
         Feedback inhibition [nA]; see :func:`xmass.inhibition_control`.
+    J_ii : float, Quantity or DataArray
+        Inhibition of the inhibitory population [nA]: the 1 nA that the paper leaves unwritten in :math:`-S_I`.
     w_p, J_N, W_e, W_i, I_o, I_ext, lamda : float or DataArray
         Recurrence, NMDA weight, scaling of the background current per population, background and external current, and
         long-range feed-forward inhibition.
