@@ -24,6 +24,7 @@ from xmass.models import (
     WongWangExcInhStep,
 )
 from xmass.observations import BOLDSignal, FunctionalConnectivity, Subsample, TemporalAverage
+from xmass.scale.plan import plan
 from xmass.simulator import Simulator, observe, rerun
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "objectives",
     "observe",
     "parameter",
+    "plan",
     "preprocess",
     "rerun",
     "spectral_radius",
