@@ -278,7 +278,7 @@ def _check_pairing(simulated: xr.DataArray, recorded: xr.DataArray, times: tuple
     if not same_period(*periods):
         raise ValueError(
             f"{what}: samples are paired, and they are {periods[0]:g} s and {periods[1]:g} s apart. "
-            f"Observe the simulation with the period of the recording, such as BOLDSignal(tr={periods[1]:g} * u.s)."
+            f"Observe the simulation with the period of the recording, such as BOLDSignal(tr={periods[1]:g} * u.second)."
         )
 
 
