@@ -24,6 +24,7 @@ CONFIGURATION = "configuration"
 CONFIG_HASH = "config_hash"
 VERSIONS = "versions"
 _INLINE_BYTES = 1_000_000
+_FEW = 8
 _PACKAGES = ("xmass", "jax", "jaxlib", "numpy", "xarray", "equinox")
 _OWN = "xmass."
 
@@ -178,12 +179,19 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
+_WRAPPERS = ("dataset", "mapping", "fields", "dataarray", "data")
+
+
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
     """Where two decoded JSON configurations differ, as ``path: old -> new``."""
-    if isinstance(old, dict) and isinstance(new, dict):
+    if old == new:
+        return []
+    if _is_array(old) and _is_array(new):
+        return [f"{path}: {_arrays_differ(old, new)}"]
+    if isinstance(old, dict) and isinstance(new, dict) and not (_is_array(old) or _is_array(new)):
         found = []
         for key in sorted(set(old) | set(new)):
-            at = f"{path}.{key}" if path else key
+            at = path if key in _WRAPPERS else f"{path}.{key}" if path else key
             if key not in old:
                 found.append(f"{at}: absent -> {_short(new[key])}")
             elif key not in new:
@@ -191,9 +199,34 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
             else:
                 found += differences(old[key], new[key], at)
         return found
-    return [] if old == new else [f"{path}: {_short(old)} -> {_short(new)}"]
+    return [f"{path}: {_short(old)} -> {_short(new)}"]
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, dict) and "dtype" in value and "shape" in value
+
+
+def _arrays_differ(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """How two recorded arrays differ, in numbers where both are kept."""
+    if old["shape"] == new["shape"] and "base64" in old and "base64" in new:
+        a, b = decode(old).ravel(), decode(new).ravel()
+        if a.size > _FEW:
+            first = int(np.flatnonzero(a != b)[0]) if (a != b).any() else 0
+            return f"{int((a != b).sum())} of {a.size} values, the first at {first}: {a[first]} -> {b[first]}"
+    return f"{_short(old)} -> {_short(new)}"
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        for key in ("dataarray", "data"):
+            if key in value:
+                return _short(value[key])
+        if "base64" in value and np.prod(value["shape"]) <= _FEW:
+            return str(decode(value).tolist())
+        if _is_array(value):
+            kept = f" with sha256 {value['sha256'][:8]}" if "sha256" in value else ""
+            return f"{np.dtype(value['dtype']).name} of shape {tuple(value['shape'])}{kept}"
+        if "class" in value:
+            return value["class"].rpartition(":")[2]
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
