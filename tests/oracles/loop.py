@@ -43,32 +43,34 @@ def integrate(
 
     ``held(n)`` gives inputs held over step n, ``white(n)`` the noise increments, ``jacobian`` the diagonal for exp_euler.
     """
-    longest = max((int(c.steps.max()) for c in couplings), default=0)
-    past = [history(n) if history is not None else initial for n in range(longest, 0, -1)]
-    path: list[States] = [*past, {k: np.array(v, dtype=np.float64) for k, v in initial.items()}]
-    now = longest  # index in path of the state at the start of the step
+    used = [(*np.nonzero(c.weights), c.weights[c.weights != 0.0], c.steps[c.weights != 0.0]) for c in couplings]
+    longest = max((int(d.max(initial=0)) for *_, d in used), default=0)
+    path = {k: np.empty((longest + count + 1, np.size(v))) for k, v in initial.items()}
+    for n in range(longest + 1):
+        for name, value in (history(longest - n) if history is not None and n < longest else initial).items():
+            path[name][n] = value
+    now = longest  # row of the state at the start of the step
 
-    def current(edges: Edges, own: States, at: int) -> np.ndarray:
+    def current(which: int, own: States, at: int) -> np.ndarray:
         """Sum over sources as of ``at`` steps after the start of the step; an undelayed edge reads ``own``."""
+        edges, (target, source, weight, delay) = couplings[which], used[which]
+        x = np.where(delay == 0, own[edges.source][source], path[edges.source][now + at - np.maximum(delay, at), source])
         total = np.zeros(len(edges.weights))
-        for i, j in np.argwhere(edges.weights != 0.0):
-            d = int(edges.steps[i, j])
-            x = own[edges.source][j] if d == 0 else path[now + at - d][edges.source][j]
-            total[i] += edges.weights[i, j] * x
+        np.add.at(total, target, weight * x)
         return total - edges.weights.sum(axis=1) * own[edges.source] if edges.diffusive else total
 
     def inputs(own: States, stage: float, fixed: States) -> States:
         found = dict(fixed)
-        for edges in couplings:
+        for which, edges in enumerate(couplings):
             if stage == 0.5:
-                value = 0.5 * (current(edges, own, 0) + current(edges, own, 1))
+                value = 0.5 * (current(which, own, 0) + current(which, own, 1))
             else:
-                value = current(edges, own, int(stage))
+                value = current(which, own, int(stage))
             found[edges.target] = found.get(edges.target, 0.0) + edges.k * value
         return found
 
     for step in range(count):
-        s = path[now]
+        s = {n: v[now] for n, v in path.items()}
         fixed = dict(held(step)) if held is not None else {}
         once = inputs(s, 0.0, fixed) if frozen else None
 
@@ -99,9 +101,10 @@ def integrate(
             new = {n: s[n] + np.expm1(dt * slope[n]) / slope[n] * k0[n] + w.get(n, 0.0) for n in s}
         else:
             raise ValueError(scheme)
-        path.append(new)
         now += 1
-    return {n: np.array([p[n] for p in path[longest + 1 :]]) for n in path[-1]}
+        for name, value in new.items():
+            path[name][now] = value
+    return {n: v[longest + 1 :] for n, v in path.items()}
 
 
 def hopf(a: float, w: float, beta: float = 1.0) -> Callable[[States, States], States]:
