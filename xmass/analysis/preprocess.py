@@ -76,7 +76,7 @@ def preprocess(
     if discard is not None:
         seconds = duration_in_seconds(discard, signal, time, "discard")
         if seconds < 0:
-            raise ValueError(f"discard={discard!r} is negative, needs the length of the start to leave out, such as discard=10 * u.s.")
+            raise ValueError(f"discard={discard!r} is negative, needs the length of the start to leave out, such as discard=10 * u.second.")
         # 7.2 s at 0.72 s is 10 samples, not 11: allow for the rounding of both numbers
         signal = signal.isel({time: slice(math.ceil(seconds / period_in_seconds(signal, time) - 1e-6), None)})
         steps.append({"discard": [round(seconds, 9), "s"]})
