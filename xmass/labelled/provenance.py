@@ -57,14 +57,14 @@ class Encoder:
             return int(value)
         if isinstance(value, float | np.floating):
             return float(value) if np.isfinite(value) else {"float": repr(float(value))}
-        if isinstance(value, xr.Dataset | xr.DataArray):
-            value = dequantify(value)
         if isinstance(value, xr.Dataset):
+            value = dequantify(value)
             return {"dataset": {str(n): self.encode(v) for n, v in value.variables.items()}, "coords": sorted(map(str, value.coords))}
         if isinstance(value, xr.Variable):
             attrs = {str(k): str(v) for k, v in value.attrs.items() if k in ("units", "axis")}
             return {"dims": list(map(str, value.dims)), "data": self.encode(np.asarray(value.values)), "attrs": attrs}
         if isinstance(value, xr.DataArray):
+            value = dequantify(value)
             coords = {str(n): self.encode(c.variable) for n, c in value.coords.items() if n in value.dims}
             return {"dataarray": self.encode(value.variable), "coords": coords}
         if isinstance(value, np.ndarray):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
+from xarray.indexes import PandasMultiIndex
 
 from xmass.core.model import NeuralMass, declared_parameters, noise_fields
 from xmass.labelled.monitors import Graph
@@ -51,8 +51,8 @@ def check_params(params: xr.Dataset) -> None:
     for dim in (REGION, REGION_OTHER):
         if len(params.chunksizes.get(dim, (0,))) > 1:
             raise ValueError(f"params is chunked along {dim!r}; a run needs all regions at once. Use params.chunk({dim}=-1).")
-    for dim in params.dims:
-        if isinstance(params.indexes.get(dim), pd.MultiIndex):
+    for dim in map(str, params.dims):
+        if isinstance(params.xindexes.get(dim), PandasMultiIndex):
             raise ValueError(f"params has a MultiIndex along {dim!r}, needs one label for each entry. Use params.reset_index({dim!r}).")
 
 

@@ -162,7 +162,7 @@ def resolve(config: Config, request: Request) -> Resolved:
             "params.drop_dims('time')."
         )
 
-    plain = {p: s for p, s in specs.items() if not p.startswith(f"{INITIAL}.") and (p in given or s.value is not None)}
+    plain = {p: s for p, s in specs.items() if not p.startswith(f"{INITIAL}.") and (p != SPEED or p in given or s.value is not None)}
     values = {path: to_value(given.get(path, s.value), s, dims, config.regions) for path, s in plain.items()}
     initial, lags = _initial_values(given, specs, dims, config)
     values |= initial
@@ -202,9 +202,13 @@ def resolve(config: Config, request: Request) -> Resolved:
 # ---------------------------------------------------------------------------------------------------------------- arguments
 def _plain(request: Request) -> Request:
     """The request with pint quantities as numbers with ``attrs["units"]``."""
+    if isinstance(request.params, xr.Dataset):
+        check_params(request.params)
 
     def plain(value: Any) -> Any:
-        return dequantify(value) if isinstance(value, xr.Dataset | xr.DataArray) else value
+        if isinstance(value, xr.Dataset):
+            return dequantify(value)
+        return dequantify(value) if isinstance(value, xr.DataArray) else value
 
     def each(value: Any) -> Any:
         return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else plain(value)
@@ -243,7 +247,6 @@ def _given(request: Request, specs: dict[str, Spec], model: NeuralMass) -> tuple
     if params is not None and not isinstance(params, xr.Dataset):
         raise TypeError(f"params is a {type(params).__name__}, needs a Dataset: xr.Dataset({{'a': ('a', values)}}).")
     if params is not None:
-        check_params(params)
         for name in params.variables:
             path = str(name)
             if path in known:

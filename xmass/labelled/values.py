@@ -6,8 +6,8 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import xarray as xr
+from xarray.indexes import PandasMultiIndex
 
 from xmass.labelled.parameters import Spec
 from xmass.labelled.schema import DIVERGED, LAG, REGION, REGION_OTHER, SPEED, TIME
@@ -85,7 +85,7 @@ def _check_dim(data: xr.DataArray | xr.Dataset, dim: Hashable, size: int, origin
         raise TypeError(f"{origin} has the dim {dim!r}, needs names that are text: .rename({{{dim!r}: 'point'}}).")
     if dim == DIVERGED:
         raise ValueError(f"{origin} has the dim {dim!r}, which is a coordinate of every result: .rename({{{dim!r}: 'point'}}).")
-    if isinstance(data.indexes.get(dim), pd.MultiIndex):
+    if isinstance(data.xindexes.get(dim), PandasMultiIndex):
         raise ValueError(
             f"{origin} has several labels for each entry of {dim!r} (a MultiIndex). Make them coordinates: .reset_index({dim!r})."
         )
