@@ -30,6 +30,7 @@ LAYERS = (
     ("accessor",),
     ("__init__",),
     ("testing",),
+    ("demo",),
     ("__main__",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
