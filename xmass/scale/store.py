@@ -164,15 +164,6 @@ def inspect(store: Path) -> Found | None:
     status = zarr.open_array(store / STATUS, mode="r")
     dims = status.metadata.dimension_names or ()  # type: ignore[union-attr]
     chunk = {str(d): c for d, c in zip(dims, status.chunks, strict=True)}
-    for name in sorted(p.parent.name for p in store.glob("*/zarr.json")):
-        metadata = _metadata(store / name)
-        stored = metadata["chunk_grid"]["configuration"]["chunk_shape"]
-        lead = metadata.get("dimension_names", [])[: len(chunk)]
-        if chunk and list(lead) == list(chunk) and any(c % s for c, s in zip(chunk.values(), stored[: len(chunk)], strict=True)):
-            raise ValueError(
-                f"{store} cannot be continued: {name} has chunks {stored}, which do not divide {chunk}, in which runs are written; it was "
-                "rewritten with other chunks."
-            )
     return Found(attrs, chunk, np.asarray(status[...]))
 
 
@@ -250,7 +241,19 @@ def _prepare(
         left.unlink(missing_ok=True)
     if found.attrs[CONFIG_HASH] != attrs[CONFIG_HASH]:  # made by another process since we looked
         resolved, attrs = _resolve_for(config, request, store, found)
+    _check_pieces(store, resolved, found.chunk)
     return resolved, attrs, found.chunk
+
+
+def _check_pieces(store: Path, resolved: Resolved, chunk: dict[str, int]) -> None:
+    """Two chunks in one stored piece would overwrite each other."""
+    for name in chunked(resolved, template(resolved, {})):
+        stored = _metadata(store / name)["chunk_grid"]["configuration"]["chunk_shape"][: len(chunk)]
+        if any(c % s for c, s in zip(chunk.values(), stored, strict=True)):
+            raise ValueError(
+                f"{store} cannot be continued: {name} is stored in pieces of {stored}, which do not divide {chunk}, in which runs are "
+                "written; it was rewritten with other chunks."
+            )
 
 
 def _escaped(name: str) -> str:
