@@ -36,8 +36,8 @@ class TemporalAverage(Observation):
     Examples
     --------
     >>> import xmass as xm
-    >>> mean = xm.TemporalAverage(of="x", period=4.0)
-    >>> xm.Simulator(xm.HopfStep(), dt=0.1).run(20.0, monitors={"mean": mean}).mean.sizes["mean_time"]
+    >>> smooth = xm.TemporalAverage(of="x", period=4.0)
+    >>> xm.Simulator(xm.HopfStep(), dt=0.1).run(20.0, monitors={"smooth": smooth}).smooth.sizes["smooth_time"]
     5
     """
 
@@ -74,8 +74,8 @@ class Subsample(Observation):
     Examples
     --------
     >>> import xmass as xm
-    >>> thin = xm.Subsample(of="x", period=5.0)
-    >>> xm.Simulator(xm.HopfStep(), dt=0.1).run(20.0, monitors={"thin": thin}).thin.sizes["thin_time"]
+    >>> sparse = xm.Subsample(of="x", period=5.0)
+    >>> xm.Simulator(xm.HopfStep(), dt=0.1).run(20.0, monitors={"sparse": sparse}).sparse.sizes["sparse_time"]
     4
     """
 
