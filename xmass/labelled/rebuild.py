@@ -101,7 +101,9 @@ def warn_diverged(diverged: xr.DataArray) -> None:
     said = []
     for point in points:
         at = diverged.isel(dict(zip(diverged.dims, point, strict=True)))
-        said.append(", ".join(f"{n}={np.asarray(c.values)[()]}" for n, c in at.coords.items() if c.ndim == 0) or "the only run")
+        named = {str(n): np.asarray(c.values)[()] for n, c in at.coords.items() if n != DIVERGED}
+        positions = {str(d): int(i) for d, i in zip(diverged.dims, point, strict=True) if str(d) not in named}
+        said.append(", ".join(f"{n}={v}" for n, v in {**positions, **named}.items()) or "the only run")
     more = f" and {count - len(said)} more" if count > len(said) else ""
     warnings.warn(
         f"{count} of {diverged.size} runs left the finite numbers (coordinate 'diverged'): {'; '.join(said)}{more}. "
