@@ -117,7 +117,7 @@ def critical_coupling(
 ) -> xr.DataArray:
     """The global coupling up to which :func:`inhibition_control` holds: there an eigenvalue of the noise-free network reaches zero.
 
-    It is 1.24 to 1.35 over the spectral radius for symmetric weights and the parameters of the model. Another, active state exists
+    It is 1.2 to 1.4 over the spectral radius for symmetric weights and the parameters of the model. Another, active state exists
     beside the controlled one from a somewhat smaller coupling on, and noise finds it.
 
     Parameters
