@@ -15,8 +15,8 @@ from xmass.core.observe import Block, Observation, Timing
 class FunctionalConnectivity(Observation):
     """Pearson correlation between regions over the samples after the transient.
 
-    Means and co-moments are merged block by block (Chan, Golub, LeVeque 1983, doi:10.1080/00031305.1983.10483115), so a mean
-    that is large against the fluctuations does no harm.
+    Means and co-moments of what is left after subtracting the first counted sample are merged block by block (Chan, Golub,
+    LeVeque 1983, doi:10.1080/00031305.1983.10483115), so a mean that is large against the fluctuations does no harm.
 
     Parameters
     ----------
@@ -48,15 +48,24 @@ class FunctionalConnectivity(Observation):
     def init(self, like: jax.Array) -> dict[str, jax.Array]:
         n, runs = like.shape
         zero = jnp.zeros((), like.dtype)
-        state = {"count": zero, "mean": jnp.zeros_like(like), "moment": jnp.zeros((runs, n, n), like.dtype)}
+        state = {
+            "count": zero,
+            "origin": jnp.zeros_like(like),
+            "mean": jnp.zeros_like(like),
+            "moment": jnp.zeros((runs, n, n), like.dtype),
+        }
         if self.detrend == "linear":
             state |= {"time": zero, "time_moment": zero, "slope_moment": jnp.zeros_like(like)}
         return state
 
     def step(self, state: dict[str, jax.Array], block: Block, timing: Timing, row: Any) -> tuple[dict[str, jax.Array], None]:
-        x = block.values
-        kept = block.mask().astype(x.dtype)
+        mask = block.mask()
+        kept = mask.astype(block.values.dtype)
         count = kept.sum()
+        # Differences of close numbers are exact, so the block's mean is rounded on the scale of the fluctuations.
+        first = jax.lax.dynamic_index_in_dim(block.values, jnp.argmax(mask), 0, keepdims=False)
+        origin = jnp.where(state["count"] > 0, state["origin"], first)
+        x = block.values - origin
         divisor = jnp.maximum(count, 1.0)
         weight = kept[:, None, None]
         mean = jnp.where(weight > 0, x, 0.0).sum(axis=0) / divisor
@@ -69,6 +78,7 @@ class FunctionalConnectivity(Observation):
         step = jnp.transpose(shift)
         new = {
             "count": total,
+            "origin": origin,
             "mean": state["mean"] + shift * count / jnp.maximum(total, 1.0),
             "moment": state["moment"] + moment + step[:, :, None] * step[:, None, :] * share,
         }
