@@ -10,12 +10,14 @@ import importlib.metadata
 import inspect
 import json
 import platform
+from types import CodeType
 from typing import Any
 
 import equinox as eqx
 import numpy as np
 import xarray as xr
 
+from xmass._version import __version__
 from xmass.core.model import Uniform
 from xmass.labelled.network import Network
 from xmass.labelled.units import dequantify, to_declared
@@ -25,14 +27,14 @@ CONFIG_HASH = "config_hash"
 VERSIONS = "versions"
 _INLINE_BYTES = 1_000_000
 _FEW = 8
-_PACKAGES = ("xmass", "jax", "jaxlib", "numpy", "xarray", "equinox")
+_PACKAGES = ("jax", "jaxlib", "numpy", "xarray", "equinox")
 _OWN = "xmass."
 
 
 def versions() -> dict[str, str]:
     """Versions of what computes."""
     found = {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)}
-    return {"python": platform.python_version(), **found}
+    return {"python": platform.python_version(), "xmass": __version__, **found}
 
 
 def _installed(name: str) -> bool:
@@ -83,7 +85,8 @@ class Encoder:
 
     def _array(self, value: np.ndarray) -> Any:
         if value.dtype.kind in "OUT":
-            return {"labels": [str(v) for v in value.ravel()], "shape": list(value.shape)}
+            labels = [v if isinstance(v, bool | int | float) else str(v) for v in value.ravel().tolist()]
+            return {"labels": labels, "shape": list(value.shape)}
         data = np.ascontiguousarray(value).reshape(value.shape)
         head = {"dtype": data.dtype.str, "shape": list(data.shape)}
         if self.inline + data.nbytes <= _INLINE_BYTES:
@@ -118,9 +121,16 @@ def _source_hash(value: Any) -> str | None:
     try:
         text = inspect.getsource(value).encode()
     except (OSError, TypeError):
-        code = getattr(value, "__code__", None)
-        text = code.co_code + repr(code.co_consts).encode() if code is not None else repr(value).encode()
+        names = sorted(vars(value)) if isinstance(value, type) else []
+        codes = [getattr(getattr(value, name, None), "__code__", None) for name in names] + [getattr(value, "__code__", None)]
+        text = "".join(_code_text(c) for c in codes if c is not None).encode() or repr(value).encode()
     return hashlib.sha256(text).hexdigest()
+
+
+def _code_text(code: CodeType) -> str:
+    """What a compiled function does, without where it lies in memory or in a file."""
+    constants = [_code_text(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return f"{code.co_name}:{code.co_code.hex()}:{code.co_names}:{code.co_varnames}:{constants}"
 
 
 class Missing(LookupError):
