@@ -12,11 +12,19 @@ import xarray as xr
 import xmass as xm
 from xmass.demo.scores import RANK, Scores
 from xmass.labelled.schema import time_dim
+from xmass.viz.style import ACCENT
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NAMES = {"G_lmax": "G·λmax", "sigma": "sigma [1/√ms]", "G": "G [1/s]", "a_per_s": "a [1/s]"}
+REFERENCES = {
+    "baseline_log_weights": ("log connectome", "-."),
+    "baseline_other_subjects": ("other subjects", "--"),
+    "ceiling_split_half": ("itself, half with half", "-"),
+}
+COLUMNS = 4
 DPI = 130
 
 
@@ -35,9 +43,7 @@ def write_figures(
     ``truth`` has the known value ``(subject)`` along each swept dim, where recordings were made by simulation.
     """
     written = []
-    for name in (RANK, "fc_corr"):
-        figure = sweep_figure(scores.comparison[name], dims, scores.meaning if name == RANK else "fc_corr", truth)
-        written.append(_save(figure, folder / f"sweep_{name}.png"))
+    written.append(_save(sweep_figure(scores, dims, truth), folder / "sweep.png"))
     recorded_fc = xm.functional_connectivity(recorded.bold)
     simulated_fc = scores.fc.isel(points)
     for i, subject in enumerate(scores.comparison.subject.values):
@@ -51,29 +57,81 @@ def write_figures(
     return written
 
 
-def sweep_figure(score: xr.DataArray, dims: tuple[str, str], title: str, truth: dict[str, xr.DataArray] | None) -> Figure:
-    """A score over the sweep, a panel for each subject, the best point circled and the true one, if known, crossed."""
-    figure = xm.viz.plot_sweep(score, x=dims[0], y=dims[1], facet="subject")
-    panels = figure.axes[: score.sizes["subject"]]
-    for i, ax in enumerate(panels):
-        ax.set_title(_panel_title(score.isel(subject=i), dims), fontsize=9)
-        if truth is not None:
-            x, y = (float(np.interp(float(truth[d][i]), score[d].values, np.arange(score.sizes[d]))) for d in dims)
-            ax.plot(x, y, marker="x", markersize=7, color="white", markeredgewidth=2.5)
-            ax.plot(x, y, marker="x", markersize=7, color="black", markeredgewidth=1.2)
-        ax.set_xlabel(NAMES[dims[0]])
-        ax.set_ylabel(NAMES[dims[1]])
-        ax.label_outer()
-    crossed = "" if truth is None else "; cross: where the recording was made"
-    figure.suptitle(f"{title} (circle: best{crossed})", fontsize=10)
+def sweep_figure(scores: Scores, dims: tuple[str, str], truth: dict[str, xr.DataArray] | None) -> Figure:
+    """Combined score and fc_corr over the coupling, a line for each value of the second parameter, a column for each subject.
+
+    Circles: the best point of each row by its own score. Dotted: where the recording was made, if that is known.
+    """
+    import matplotlib.pyplot as plt
+
+    subjects = scores.comparison.sizes["subject"]
+    columns = min(subjects, COLUMNS)
+    blocks = -(-subjects // columns)
+    size = (max(3.6 * columns, 5.0) + 1.4, 5.6 * blocks)
+    figure, axes = plt.subplots(2 * blocks, columns, figsize=size, layout="constrained", squeeze=False, sharex=True, sharey="row")
+    for i in range(blocks * columns):
+        pair = axes[2 * (i // columns) : 2 * (i // columns) + 2, i % columns]
+        if i >= subjects:
+            for ax in pair:
+                ax.set_visible(False)
+            continue
+        for ax, name in zip(pair, (RANK, "fc_corr"), strict=True):
+            _score_lines(ax, scores.comparison[name].isel(subject=i), dims)
+            if truth is not None:
+                ax.axvline(float(truth[dims[0]][i]), color="0.3", linestyle=":", linewidth=1.2)
+        _references(pair[1], scores.comparison.isel(subject=i))
+        pair[0].set_title(
+            f"{scores.comparison.subject.values[i]}\n{_optimum_words(scores.comparison[RANK].isel(subject=i), dims)}", fontsize=9
+        )
+        pair[1].set_title(_optimum_words(scores.comparison["fc_corr"].isel(subject=i), dims), fontsize=9)
+        pair[1].set_xlabel(NAMES[dims[0]])
+        if i % columns == 0:
+            pair[0].set_ylabel("combined score")
+            pair[1].set_ylabel("fc_corr")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, title=NAMES[dims[1]], loc="outside right upper", frameon=False, fontsize=8, title_fontsize=8)
+    lines, names = axes[1, 0].get_legend_handles_labels()
+    known = [(line, name) for line, name in zip(lines, names, strict=True) if name not in labels]
+    figure.legend(
+        *zip(*known, strict=True), title="recorded FC with", loc="outside right center", frameon=False, fontsize=8, title_fontsize=8
+    )
+    made = "" if truth is None else "; dotted: where the recording was made"
+    figure.suptitle(f"combined score: {scores.meaning}. Circle: best{made}", fontsize=10)
     return figure
 
 
-def _panel_title(score: xr.DataArray, dims: tuple[str, str]) -> str:
+def _score_lines(ax: Axes, score: xr.DataArray, dims: tuple[str, str]) -> None:
+    import matplotlib.pyplot as plt
+
+    x, second = score[dims[0]].values, score[dims[1]].values
+    for value, colour in zip(second, plt.get_cmap("turbo")(np.linspace(0.08, 0.92, second.size)), strict=True):
+        ax.plot(x, score.sel({dims[1]: value}).values, color=colour, marker=".", markersize=4, linewidth=1.2, label=f"{value:g}")
+    if bool(score.notnull().any()):
+        at = _best(score, dims)
+        ax.plot(x[int(at[dims[0]])], float(score.isel(at)), marker="o", markersize=11, markerfacecolor="none", markeredgecolor=ACCENT)
+    if score.attrs.get("direction") == "min":  # far from the best a distance grows without bound: show where the lines differ
+        ax.set_ylim(0, 2.5 * float(score.median()))
+    if x.size > 2 and (x > 0).all() and x.max() > 20 * x.min():
+        ax.set_xscale("log")
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _references(ax: Axes, one: xr.Dataset) -> None:
+    """What fc_corr is to be held against, as lines across."""
+    for name, (label, style) in REFERENCES.items():
+        if name in one.coords:
+            ax.axhline(float(one[name]), color="0.45", linestyle=style, linewidth=1, label=label)
+
+
+def _best(score: xr.DataArray, dims: tuple[str, str]) -> dict[Hashable, xr.DataArray]:
+    return score.argmin(dims) if score.attrs.get("direction") == "min" else score.argmax(dims)
+
+
+def _optimum_words(score: xr.DataArray, dims: tuple[str, str]) -> str:
     if not bool(score.notnull().any()):
-        return f"{score.subject.item()}: no finite score"
-    at = score.argmin(dims) if score.attrs.get("direction") == "min" else score.argmax(dims)
-    return f"{score.subject.item()}: {float(score.isel(at)):.3f} at {_words(score, dims, at)}"
+        return "no finite score"
+    at = _best(score, dims)
+    return f"best {float(score.isel(at)):.3f} at {_words(score, dims, at)}"
 
 
 def _words(data: xr.DataArray | xr.Dataset, dims: tuple[str, str], at: Mapping[Hashable, xr.DataArray]) -> str:

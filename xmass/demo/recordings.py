@@ -77,11 +77,12 @@ def load_recordings(
         else:
             stored = _example(wanted, all_regions=all_regions)
         bold = xm.preprocess(stored.bold)
+        _check_varies(stored.bold)
         connectome = stored[["weights", "distances"]]
         if normalization != "none":
             connectome = xm.normalize(connectome, normalization)
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise DemoError(str(error.args[0] if len(error.args) == 1 else error)) from error
+        raise DemoError(in_words(error)) from error
     scaled = {
         "none": "weights as stored",
         "max": "weights divided by the largest weight of each subject",
@@ -92,6 +93,18 @@ def load_recordings(
     lines = [line.replace("; weights as stored", "") for line in str(stored.attrs.get("history", "")).splitlines()]
     straight = "recorded and simulated BOLD: linear trend removed; no band-pass, no global signal regression"
     return Recordings(stored.assign(bold=bold), connectome, (*lines, scaled, straight))
+
+
+def in_words(error: Exception) -> str:
+    """The message of an error; the text of a KeyError is in quotes."""
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+
+
+def _check_varies(bold: xr.DataArray) -> None:
+    constant = (bold.max("time") == bold.min("time")).any("subject")
+    if bool(constant.any()):
+        names = bold.region.values[constant.values][:5].tolist()
+        raise ValueError(f"bold is constant in the regions {names}, which have no FC. Leave them out of the file.")
 
 
 def _example(wanted: list[str] | None, *, all_regions: bool) -> xr.Dataset:

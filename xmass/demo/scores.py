@@ -11,6 +11,7 @@ import xarray as xr
 
 import xmass as xm
 from xmass import objectives
+from xmass.demo.recordings import DemoError
 from xmass.demo.sweeps import Model
 from xmass.labelled.schema import MATRIX_DIMS, UNITS
 
@@ -29,7 +30,12 @@ class Scores:
 
 
 def score_sweep(swept: xr.Dataset, recorded: xr.Dataset, model: Model) -> Scores:
-    """Compare a stored sweep with the recordings: FC averaged over seeds through Fisher z, amplitude where units allow it."""
+    """Compare a stored sweep with the recordings: FC averaged over seeds through Fisher z.
+
+    Points are ranked by fc_rmse, because fc_corr prefers over-synchronised networks. Where the recording has the unit of the
+    simulated signal, so that amplitudes can be compared, |log sd ratio| is added: without it points on a ridge are equally good.
+    The amplitude of the Hopf model's x is arbitrary.
+    """
     fc = xm.average_fc(swept.fc, "batch").fc.compute()
     simulated = xr.Dataset({"fc": fc})
     corr, rmse, mean = (make("fc", "bold") for make in (objectives.fc_corr, objectives.fc_rmse, objectives.mean_fc))
@@ -40,8 +46,8 @@ def score_sweep(swept: xr.Dataset, recorded: xr.Dataset, model: Model) -> Scores
         wanted += [amplitude, objectives.combine(rmse, amplitude, name=RANK)]
         meaning = "fc_rmse + |log of the ratio of BOLD standard deviations|, small is good"
     else:
-        wanted.append(objectives.combine(corr, mean, name=RANK))
-        meaning = "fc_corr - |difference of mean FC|, large is good"
+        wanted.append(objectives.fc_rmse("fc", "bold", name=RANK))
+        meaning = "fc_rmse, which sees pattern and mean of FC; small is good"
     comparison = xm.compare(simulated, recorded, wanted).compute()
     if "batch" in comparison.dims:
         comparison = comparison.mean("batch", keep_attrs=True)
@@ -61,14 +67,14 @@ def best_points(scores: Scores, dims: tuple[str, str], by: str = RANK) -> dict[s
 
     Raises
     ------
-    ValueError
+    DemoError
         If a subject has no finite score.
     """
     score = scores.comparison[by]
     direction: Literal["max", "min"] = score.attrs["direction"]
     empty = score.subject[score.isnull().all(dims)].values.tolist()
     if empty:
-        raise ValueError(f"no point of the sweep has a finite score for {empty}: every run diverged.")
+        raise DemoError(f"no point of the sweep has a finite score for {empty}: every run diverged.")
     found = score.argmax(dims) if direction == "max" else score.argmin(dims)
     return {str(d): i.drop_vars([c for c in i.coords if c != "subject"]) for d, i in found.items()}
 

@@ -11,7 +11,7 @@ import xarray as xr
 
 import xmass as xm
 from xmass.analysis.clock import period_in_seconds
-from xmass.demo.recordings import DemoError, Recordings
+from xmass.demo.recordings import DemoError, Recordings, in_words
 
 Model = Literal["wong_wang", "hopf"]
 TRANSIENT = 60.0  # s; the decay of the haemodynamics alone correlates with recordings when less is left out
@@ -83,20 +83,22 @@ def make_sweep(data: Recordings, model: Model, grid: Grid, *, speed: float | Non
     Raises
     ------
     DemoError
-        If the grid is empty or the recording has no usable time axis.
+        If the grid is empty, the speed is not positive, the recording has no usable time axis, or the data do not make a network.
     """
     if not grid.coupling or not grid.second or grid.seeds < 1:
         raise DemoError(
             f"the grid has {len(grid.coupling)} × {len(grid.second)} points and {grid.seeds} seeds, needs at least one of each."
         )
+    if speed is not None and not speed > 0:
+        raise DemoError(f"speed={speed:g} mm/ms, needs a positive conduction speed, or none for no delays.")
     try:
         tr = round(1000 * period_in_seconds(data.recorded.bold, "time"), 6)
-    except ValueError as error:
-        raise DemoError(str(error)) from error
+        build = _wong_wang if model == "wong_wang" else _hopf
+        simulator, parameters, bold, dims, said = build(data, grid, tr, speed)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DemoError(in_words(error)) from error
     transient = math.ceil(1000 * grid.transient / tr - 1e-9) * tr
     duration = transient + math.ceil(1000 * grid.seconds / tr - 1e-9) * tr
-    build = _wong_wang if model == "wong_wang" else _hopf
-    simulator, parameters, bold, dims, said = build(data, grid, tr, speed)
     monitors = {"bold": bold, "fc": xm.FunctionalConnectivity(of=bold, detrend="linear")}
     chunks = {"subject": 1, dims[0]: rows_per_chunk(len(grid.coupling), len(grid.second) * grid.seeds)}
     return Sweep(simulator, parameters, monitors, duration, transient, dims, grid.seeds, chunks, said)
