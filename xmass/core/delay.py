@@ -16,7 +16,7 @@ from jax import lax
 
 _GROUP = 8
 _MERGE = 1.3
-_UNROLL_WIDTH = 16
+_LANES = 16
 _SLICE = lax.GatherDimensionNumbers(offset_dims=(1,), collapsed_slice_dims=(), start_index_map=(0,))
 
 
@@ -63,7 +63,7 @@ def plan_delays(weights: np.ndarray, steps: np.ndarray, *, width: int, ahead: in
     edges = delayed.any(axis=0)
     shortest = np.where(delayed, steps, np.iinfo(np.int64).max).min(axis=0)
     blocks = _blocks(shortest[edges], width, ahead) if edges.any() else ()
-    slack = 3 if width > 1 else 16
+    slack = 3 + _LANES // width
     row = 2 * history + slack
     if row % 64 == 0:
         row += slack
@@ -81,7 +81,7 @@ def plan_delays(weights: np.ndarray, steps: np.ndarray, *, width: int, ahead: in
 
 
 def _blocks(delays: np.ndarray, width: int, ahead: int) -> tuple[int, ...]:
-    """Block lengths: for a batch one, for single runs two where the shortest delay is much below the others."""
+    """Block lengths: for a batch one, for a single run a second four times as long where most delays allow it; one more from below 4."""
     shortest = int(delays.min())
     lengths = [m - ahead for m in (4, 8, 16, 32)]
     if width > 1:
@@ -90,9 +90,10 @@ def _blocks(delays: np.ndarray, width: int, ahead: int) -> tuple[int, ...]:
         first = max((m for m in lengths if m <= shortest), default=shortest)
     blocks = [first]
     limit = 16 if width > 1 else 64
+    most = 2 if first + ahead >= 4 else 3
     while blocks[-1] * 4 <= limit and (delays >= blocks[-1] * 4).mean() > 0.5 and (width == 1 or blocks[-1] < 4):
         blocks.append(blocks[-1] * 4)
-    return tuple(blocks[:3])
+    return tuple(blocks[:most])
 
 
 def _group(member: np.ndarray, block: int) -> tuple[Level, tuple[np.ndarray, list[np.ndarray]]]:
@@ -141,13 +142,14 @@ def _fill(tables: tuple[np.ndarray, list[np.ndarray]], weights: np.ndarray, step
 
 
 def contract(ring: jax.Array, slot: jax.Array, level: Level, arrays: dict, ahead: int) -> jax.Array:
-    """Sums ``(region, block + ahead, run)`` that arrive during the block which starts at ``slot`` of the ring."""
+    """Sums ``(region, step, run)`` that arrive during the block which starts at ``slot`` of the ring, ``block + ahead`` steps or more."""
     n, _, runs = ring.shape
-    length = (level.block + ahead) * runs
+    steps = _fetched(level.block + ahead, runs)
+    length = steps * runs
     flat = ring.reshape(-1)
     offset = slot.astype(jnp.uint32) * np.uint32(runs)
     total = jnp.zeros((n, length), ring.dtype)
-    for (turns, targets), base, weight in zip(level.groups, arrays["base"], arrays["weight"], strict=True):
+    for (_, targets), base, weight in zip(level.groups, arrays["base"], arrays["weight"], strict=True):
 
         def add(part: jax.Array, edges: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
             starts, values = edges
@@ -156,13 +158,16 @@ def contract(ring: jax.Array, slot: jax.Array, level: Level, arrays: dict, ahead
             return part, None
 
         part = jnp.zeros((targets, length), ring.dtype)
-        if length <= _UNROLL_WIDTH:
-            for turn in range(turns):
-                part, _ = add(part, (base[turn], weight[turn]))
-        else:
-            part, _ = lax.scan(add, part, (base, weight))
+        part, _ = lax.scan(add, part, (base, weight))
         total = total + part if targets == n else total.at[:targets].add(part)
-    return total[arrays["inverse"]].reshape(n, level.block + ahead, runs)
+    return total[arrays["inverse"]].reshape(n, steps, runs)
+
+
+def _fetched(steps: int, runs: int) -> int:
+    """Steps that a slice covers: slices of whole vectors take half the time of slightly shorter ones. What is more is not used."""
+    if steps * runs <= 4 or _LANES % runs:
+        return steps
+    return -(-steps * runs // _LANES) * _LANES // runs
 
 
 def _slices(flat: jax.Array, start: jax.Array, width: int) -> jax.Array:

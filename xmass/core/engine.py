@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from pathlib import Path
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -20,18 +20,9 @@ from jax import lax
 from xmass.core import delay, noise
 from xmass.core.coupling import Coupling
 from xmass.core.integrate import SCHEMES, STAGES_AHEAD
+from xmass.core.kernel import compile_options, one_kernel
 from xmass.core.model import NeuralMass, bound
 from xmass.core.observe import Block, Node, Source, due_rows
-
-
-@functools.cache
-def _cpu_options() -> dict[str, Any]:
-    """Compile options: loops are not split over threads (tiles are), and full-width vectors where the processor has them."""
-    options: dict[str, Any] = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
-    flags = Path("/proc/cpuinfo")
-    if flags.exists() and "avx512f" in flags.read_text():
-        options["xla_cpu_prefer_vector_width"] = 512
-    return options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +94,7 @@ class Compiled(NamedTuple):
 @functools.lru_cache(maxsize=64)
 def compiled(program: Program, platform: str) -> Compiled:
     """Functions of a program, compiled once per process and platform."""
-    options = _cpu_options() if platform == "cpu" else None
+    options = compile_options(platform, program.width)
     return Compiled(
         jax.jit(functools.partial(initialise, program)),
         jax.jit(functools.partial(advance, program), compiler_options=options, donate_argnums=(0,)),
@@ -214,8 +205,9 @@ def _steps(
     draws = {path: noise.normal_pairs(args["keys"][path], t0, program.segment, program.regions) for path, _, _ in program.noises}
     take = functools.partial(_step, program, args, draws, t0, offset)
     loop = (carry.states, carry.rings, carry.coloured, tapes)
+    loop_kernel = one_kernel if program.width == 1 else _call
     if program.delay is None:
-        return lax.fori_loop(lo, hi, lambda q, c: take(q, c, None, None), loop)
+        return loop_kernel(lambda lo, hi, loop: lax.fori_loop(lo, hi, lambda q, c: take(q, c, None, None), loop), lo, hi, loop)
     history = program.delay.history
     levels = program.delay.levels
 
@@ -227,7 +219,8 @@ def _steps(
             if key in _contracted(program):
                 part = delay.contract(rings[key], slot, level, args["delayed"][depth], program.ahead)
                 if outer is not None:
-                    part = part + lax.dynamic_slice_in_dim(outer[0][key], q0 - outer[1], level.block + program.ahead, axis=1)
+                    length = level.block + program.ahead
+                    part = part[:, :length] + lax.dynamic_slice_in_dim(outer[0][key], q0 - outer[1], length, axis=1)
                 sums[key] = part
         last = jnp.minimum(q0 + level.block, end)
         if depth > 0:
@@ -240,11 +233,15 @@ def _steps(
             after = slot + (q - q0) + 1
             return states, _write(program, args, states, rings, jnp.where(after >= history, after - history, after)), coloured, tapes
 
-        return lax.fori_loop(q0, last, step, loop)
+        return loop_kernel(lambda q0, last, loop: lax.fori_loop(q0, last, step, loop), q0, last, loop)
 
     top = len(levels) - 1
     turns = -((lo - hi) // levels[top].block)
     return lax.fori_loop(jnp.int32(0), turns, lambda i, c: block(top, lo + i * levels[top].block, hi, c, None), loop)
+
+
+def _call(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
 
 
 def _step(

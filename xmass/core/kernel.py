@@ -1,0 +1,63 @@
+"""What XLA's CPU compiler is told: options of one compilation, and which loops it makes one kernel. Nothing here is global.
+
+The names are XLA's own and may change; where they are unknown the results are the same and slower. docs/performance.md has the
+measurements.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental.xla_metadata import set_xla_metadata
+from jax.extend.core import subjaxprs
+
+_ONE_KERNEL = {"inlineable": "false", "xla_cpu_small_call": "true"}
+# What the compiler can put into one kernel. A loop that holds anything else (a sort, a scatter, a callback) stays as it is.
+_PLAIN_NAMES = (
+    "abs acos acosh add and asin asinh atan atan2 atanh broadcast_in_dim cbrt ceil clamp complex concatenate "
+    "convert_element_type copy cos cosh custom_jvp_call div dot_general dynamic_slice dynamic_update_slice eq erf erf_inv "
+    "erfc exp exp2 expm1 floor ge gt imag integer_pow iota is_finite jit le log log1p logistic lt max min mul ne neg "
+    "nextafter not or pjit pow real rem reshape round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical "
+    "sign sin sinh slice sqrt square squeeze stop_gradient sub tan tanh transpose while xor "
+)
+_PLAIN = frozenset(_PLAIN_NAMES.split())
+
+
+@functools.cache
+def compile_options(platform: str, width: int) -> dict[str, Any] | None:
+    """Options of :func:`jax.jit` for tiles of ``width`` runs.
+
+    On a CPU loops are not split over threads (tiles are), and vectors have full width where the processor has it. At the
+    compiler's highest level rows of up to 16 runs are unrolled before they are vectorised and become scalar code.
+    """
+    if platform != "cpu":
+        return None
+    options: dict[str, Any] = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
+    if width > 1:
+        options["xla_backend_optimization_level"] = 2
+    else:
+        options["xla_cpu_experimental_ynn_fusion_type"] = ""
+    flags = Path("/proc/cpuinfo")
+    if flags.exists() and "avx512f" in flags.read_text():
+        options["xla_cpu_prefer_vector_width"] = 512
+    return options
+
+
+def one_kernel(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function, compiled into one kernel on a CPU.
+
+    The operations of a single run's step are so small that a loop spends most of its time between them. Worth it only there.
+    """
+    if jax.default_backend() != "cpu" or not _plain(jax.make_jaxpr(function)(*args).jaxpr):
+        return function(*args)
+    with set_xla_metadata(**_ONE_KERNEL):
+        return jax.jit(function)(*args)
+
+
+def _plain(jaxpr: Any) -> bool:
+    """Whether every operation, inner functions included, is one that the compiler can put into one kernel."""
+    return all(e.primitive.name in _PLAIN for e in jaxpr.eqns) and all(_plain(j) for j in subjaxprs(jaxpr))
