@@ -88,6 +88,8 @@ def run_to_store(
         raise FileExistsError(f"{store} exists. To continue it leave out resume=False; else delete it or choose another path.")
     resolved, attrs = _resolve_for(config, request, store, found)
     chunk = default_chunks(resolved) if chunks is None else chunk_sizes(resolved, chunks)
+    if STATUS in template(resolved, {}).variables or STATUS in resolved.sizes:
+        raise ValueError(f"a monitor, dim or coordinate is called {STATUS!r}, which a store keeps for itself. Rename it.")
     if found is None or not found.finished:
         try:
             store.parent.mkdir(parents=True, exist_ok=True)
