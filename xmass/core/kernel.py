@@ -44,7 +44,16 @@ def compile_options(platform: str, width: int) -> dict[str, Any] | None:
     flags = Path("/proc/cpuinfo")
     if flags.exists() and "avx512f" in flags.read_text():
         options["xla_cpu_prefer_vector_width"] = 512
-    return options
+    return options if _accepted(options) else {name: v for name, v in options.items() if _accepted({name: v})}
+
+
+def _accepted(options: dict[str, Any]) -> bool:
+    """Whether the installed compiler knows these options: found out on a function of one addition."""
+    try:
+        jax.jit(lambda x: x + x, compiler_options=options).lower(jax.ShapeDtypeStruct((), "float32")).compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
 
 
 def one_kernel(function: Callable[..., Any], *args: Any) -> Any:
