@@ -19,6 +19,8 @@ from xmass.labelled.resolve import Resolved, history_of
 from xmass.labelled.schema import INITIAL
 
 Report = Callable[[int], None]
+_COPIED = 80_000
+"""Numbers that are copied into a result at a time, so that the runs of a tile are taken apart within the cache."""
 
 
 class Arrays(NamedTuple):
@@ -135,11 +137,12 @@ def _store(resolved: Resolved, target: np.ndarray, index: int, values: np.ndarra
     b = min(highest, (first + count) * k // period + 1)
     if b <= a:
         return
-    block = values[a - 1 - base : b - 1 - base]
-    for column, position in enumerate(positions):
-        if column and position == positions[column - 1]:
-            break
-        target[position, a - lowest : b - lowest] = block[:, :, column]
+    own = positions[: 1 + np.count_nonzero(np.diff(positions))]
+    rows = max(_COPIED // values[0].size, 1)
+    for first_row in range(a, b, rows):
+        block = values[first_row - 1 - base : min(first_row + rows, b) - 1 - base]
+        for column, position in enumerate(own):
+            target[position, first_row - lowest : first_row - lowest + len(block)] = block[:, :, column]
 
 
 _lock = threading.Lock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -31,6 +32,7 @@ _PACKAGES = ("jax", "jaxlib", "numpy", "xarray", "equinox")
 _OWN = "xmass."
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Versions of what computes."""
     found = {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)}

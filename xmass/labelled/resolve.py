@@ -50,7 +50,7 @@ from xmass.labelled.units import dequantify, milliseconds, to_declared
 from xmass.labelled.values import Dims, Value, to_value
 
 _DEFAULT_TILE = 16
-_CALL_ELEMENTS = 16_000_000
+_CALL_ELEMENTS = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
