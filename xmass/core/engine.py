@@ -202,7 +202,7 @@ def _steps(
     program: Program, args: dict, carry: Carry, tapes: dict, t0: jax.Array, offset: jax.Array, lo: jax.Array, hi: jax.Array
 ) -> tuple[dict, dict, dict, dict]:
     """Take the steps ``lo <= q < hi`` of the segment that starts at absolute step ``t0``."""
-    draws = {path: noise.normal_pairs(args["keys"][path], t0, program.segment, program.regions) for path, _, _ in program.noises}
+    draws = {path: _kicks(program, args, path, process, t0) for path, _, process in program.noises}
     take = functools.partial(_step, program, args, draws, t0, offset)
     loop = (carry.states, carry.rings, carry.coloured, tapes)
     loop_kernel = one_kernel if program.width == 1 else _call
@@ -244,6 +244,14 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 
 
+def _kicks(program: Program, args: dict, path: str, process: noise.Noise, t0: jax.Array) -> jax.Array:
+    """What a noise adds at each step of a segment, in pairs: scaled before the steps, so that all runs round alike."""
+    params, dt = args["params"], args["dt"]
+    pairs = noise.normal_pairs(args["keys"][path], t0, program.segment, program.regions)
+    spread = dt if process.white else -jnp.expm1(-2.0 * dt / params[f"{path}.tau"])
+    return noise.scaled(pairs, params[f"{path}.sigma"] * jnp.sqrt(spread))
+
+
 def _step(
     program: Program, args: dict, draws: dict, t0: jax.Array, offset: jax.Array, q: jax.Array, loop: tuple, sums: dict | None, column: Any
 ) -> tuple:
@@ -261,14 +269,13 @@ def _step(
     coloured = dict(coloured)
     for path, name, process in program.noises:
         row = lax.dynamic_index_in_dim(draws[path], q, 0, keepdims=False)
-        z = noise.unpack(row, program.regions).astype(dtype)
+        kick = noise.unpack(row, program.regions)
         if process.white:
-            increments[name] = params[f"{path}.sigma"] * jnp.sqrt(dt) * z
+            increments[name] = kick
         else:
             held[name] = held[name] + coloured[path]
             mean, decay = params[f"{path}.mean"], jnp.exp(-dt / params[f"{path}.tau"])
-            spread = params[f"{path}.sigma"] * jnp.sqrt(-jnp.expm1(-2.0 * dt / params[f"{path}.tau"]))
-            coloured[path] = mean + (coloured[path] - mean) * decay + spread * z
+            coloured[path] = mean + (coloured[path] - mean) * decay + kick
 
     def arrived(s: dict, stage: float) -> dict[str, Any]:
         """Couplings at a stage, added to the held inputs."""

@@ -1,0 +1,383 @@
+"""One contract for every exported model, coupling, noise, observation and objective, found through ``xmass.__all__``.
+
+A new export is tested here without another line. What a class must hold is said by the name of each test.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import pkgutil
+from types import ModuleType, SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+
+import xmass as xm
+import xmass.couplings
+import xmass.models
+import xmass.observations
+from tests.counting import compilations
+from xmass.core.model import Uniform, declared_parameters, noise_fields, replace
+from xmass.core.noise import Noise
+from xmass.labelled.parameters import system_parameters
+from xmass.labelled.units import to_unit
+
+EXPORTS = {name: getattr(xm, name) for name in xm.__all__}
+BASES = (xm.NeuralMass, xm.Coupling, Noise, xm.Observation)
+
+
+def exported(base):
+    return [c for c in EXPORTS.values() if inspect.isclass(c) and issubclass(c, base) and c not in BASES]
+
+
+MODELS, COUPLINGS, NOISES, OBSERVATIONS = (exported(base) for base in BASES)
+OBJECTIVES = [
+    f
+    for n, f in vars(xm.objectives).items()
+    if inspect.isfunction(f) and not n.startswith("_") and "weights" not in inspect.signature(f).parameters
+]
+PARTS = [*MODELS, *COUPLINGS, *NOISES, *OBSERVATIONS]
+
+LABELS = {"region": ["p", "q", "r"], "region_other": ["p", "q", "r"]}
+WEIGHTS = np.array([[0.0, 1.0, 0.5], [0.3, 0.0, 0.2], [0.9, 0.4, 0.0]])
+SC = xr.Dataset({"weights": (("region", "region_other"), WEIGHTS), "distances": (("region", "region_other"), 4.0 * (WEIGHTS > 0))}, LABELS)
+
+
+def classes(found):
+    return pytest.mark.parametrize("cls", found, ids=[c.__name__ for c in found])
+
+
+# ---- nothing is missed
+def test_there_is_something_to_test():
+    assert len(MODELS) >= 6 and len(COUPLINGS) >= 2 and len(NOISES) >= 2 and len(OBSERVATIONS) >= 4 and len(OBJECTIVES) >= 5
+
+
+@pytest.mark.parametrize("package", [xmass.models, xmass.couplings, xmass.observations], ids=lambda p: p.__name__)
+def test_every_class_of_a_package_is_exported(package: ModuleType):
+    for module in pkgutil.iter_modules(package.__path__):
+        for name, found in vars(__import__(f"{package.__name__}.{module.name}", fromlist=["_"])).items():
+            if inspect.isclass(found) and issubclass(found, BASES) and found.__module__.startswith(package.__name__):
+                assert EXPORTS.get(name) is found, f"{found.__module__}.{name} is not in xmass.__all__"
+
+
+# ---- what is written
+@classes(PARTS)
+def test_the_docstring_has_parameters_an_example_and_a_source(cls):
+    doc = inspect.getdoc(cls) or ""
+    assert "Examples\n--------\n>>> import xmass as xm" in doc
+    assert "Parameters\n----------" in doc
+    for declared in declared_parameters(cls):
+        assert f"{declared.name}" in doc.split("Parameters\n")[1], f"{declared.name} is not described"
+    needs_source = (
+        issubclass(cls, xm.NeuralMass | xm.Coupling)
+        or getattr(cls, "reduces", False)
+        or (issubclass(cls, xm.Observation) and declared_parameters(cls))
+    )
+    if needs_source:
+        assert "doi:10." in doc
+    if issubclass(cls, xm.NeuralMass | xm.Coupling):
+        assert ":math:" in doc or ".. math::" in doc
+
+
+@classes(PARTS)
+def test_everything_declared_has_a_meaning_and_a_unit_that_can_be_read(cls):
+    tokens = ("input", "input*ms^0.5", "target", "source", "target/source")
+    for declared in declared_parameters(cls):
+        assert declared.meaning
+        assert isinstance(declared.default, float)
+        if declared.unit not in tokens:
+            to_unit(declared.unit)
+    for named in (*getattr(cls, "states", ()), *getattr(cls, "inputs", ()), *getattr(cls, "outputs", ())):
+        to_unit(named.unit)
+        assert named.meaning
+
+
+@classes(MODELS)
+def test_a_model_says_what_it_is_for(cls):
+    assert cls.category and cls.use_case
+    assert cls.__bases__ == (xm.NeuralMass,)
+
+
+@classes(PARTS)
+def test_a_part_is_frozen(cls):
+    part = make(cls)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        part.name = "other"
+
+
+# ---- a part in a run
+def make(cls, **values):
+    required = {}
+    for f in dataclasses.fields(cls):
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            required[f.name] = 1.0 if f.metadata.get("time") else "x"
+    return cls(**{**required, **values})
+
+
+def simulator(cls, **options):
+    """A short simulation in which the part takes part, and the paths of its parameters."""
+    model, coupling, monitors = xm.HopfStep(w=0.3), xm.DiffusiveCoupling(k=0.1, source="x", target="x"), ["x"]
+    if issubclass(cls, xm.NeuralMass):
+        own = [s.name for s in cls.states]
+        model, monitors = cls(), [*own, *(o.name for o in cls.outputs)]
+        system = xm.Network(model, SC, speed=10.0, coupling=xm.AdditiveCoupling(k=0.1, source=own[0], target=own[0]))
+        paths = [d.name for d in declared_parameters(cls)]
+    elif issubclass(cls, xm.Coupling):
+        system = xm.Network(model, SC, speed=10.0, coupling=make(cls))
+        paths = [f"coupling.{d.name}" for d in declared_parameters(cls)]
+    elif issubclass(cls, Noise):
+        system = xm.Network(xm.HopfStep(w=0.3, noise_x=cls()), SC, speed=10.0, coupling=coupling)
+        paths = [f"noise_x.{d.name}" for d in declared_parameters(cls)]
+    else:
+        system, monitors = xm.Network(model, SC, speed=10.0, coupling=coupling), {"seen": make(cls)}
+        paths = [f"{make(cls).name}.{d.name}" for d in declared_parameters(cls)]
+    sim = xm.Simulator(system, **{"dt": 0.1, "tile": 2, **options})
+    return sim, monitors, paths
+
+
+def run(cls, p=None, **options):
+    sim, monitors, _ = simulator(cls, **options)
+    start = {s.name: xr.DataArray([0.1, 0.3, 0.2], dims="region") for s in sim.system.node.states}
+    return sim.run(3.0, p, monitors=monitors, initial=start, seed=1)
+
+
+def sweep(cls):
+    """Two values of the first parameter; of the initial state where a part has none."""
+    sim, monitors, paths = simulator(cls)
+    if not paths:
+        return xr.Dataset({"coupling.k": ("point", [0.1, 0.2])})
+    value = float(sim.parameters(monitors)[paths[0]].mean())
+    return xr.Dataset({paths[0]: ("point", [value or 0.1, 1.5 * value or 0.2])})
+
+
+@classes(PARTS)
+def test_outputs_are_finite_and_have_the_dtype_that_was_asked_for(cls):
+    for precision in ("float32", "float64"):
+        found = run(cls, sweep(cls).isel(point=0), precision=precision)
+        for name, values in found.data_vars.items():
+            assert values.dtype == precision, name
+            assert np.isfinite(values).all(), name
+            assert values.attrs["units"], name
+
+
+@classes(PARTS)
+def test_a_second_call_compiles_nothing(cls):
+    run(cls, sweep(cls))
+    with compilations() as count:
+        run(cls, sweep(cls) * 1.01)
+    assert count.number == 0
+
+
+@classes(PARTS)
+def test_a_batch_equals_its_runs(cls):
+    precision = "float64" if issubclass(cls, xm.Observation) else "float32"  # 3 ms of BOLD are below the last bit of float32
+    batch = run(cls, sweep(cls), precision=precision)
+    for i in range(2):
+        alone = run(cls, sweep(cls).isel(point=i), precision=precision)
+        for name in batch.data_vars:
+            np.testing.assert_array_equal(batch[name].isel(point=i), alone[name])
+    assert any((batch[name].isel(point=0) != batch[name].isel(point=1)).any() for name in batch.data_vars)
+
+
+# ---- equations
+def states_of(model, value=None):
+    given = {}
+    for s in model.states:
+        start = 0.5 * (s.initial.low + s.initial.high) if isinstance(s.initial, Uniform) else s.initial
+        given[s.name] = jnp.asarray(start if value is None else value, jnp.float64)
+    return given
+
+
+def equation(cls):
+    """``drift`` as a function of parameters, states and inputs."""
+    model = cls()
+    bare = replace(model, {path: None for path, _, _ in noise_fields(model)})
+
+    def rates(p, s, u):
+        made = replace(bare, p).drift(SimpleNamespace(**s), SimpleNamespace(**u))
+        return {name: jnp.asarray(made[name], jnp.float64) for name in s}
+
+    return rates
+
+
+@classes(MODELS)
+@pytest.mark.parametrize("at", [None, 0.0, 0.5], ids=["initial", "zero", "half"])
+def test_gradients_of_the_drift_are_finite(cls, at):
+    with jax.enable_x64(True):
+        p = {d.name: jnp.asarray(d.default, jnp.float64) for d in declared_parameters(cls)}
+        u = {i.name: jnp.asarray(0.0, jnp.float64) for i in cls.inputs}
+        by = jax.jit(jax.jacrev(equation(cls), argnums=(0, 1, 2)))(p, states_of(cls(), at), u)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(by))
+
+
+@classes(MODELS)
+def test_gradients_of_the_drift_equal_finite_differences(cls):
+    with jax.enable_x64(True):
+        p = {d.name: jnp.asarray(d.default, jnp.float64) for d in declared_parameters(cls)}
+        s, u = states_of(cls(), 0.37), {i.name: jnp.asarray(0.01, jnp.float64) for i in cls.inputs}
+        rates = jax.jit(equation(cls))
+        by = jax.jit(jax.jacrev(rates))(p, s, u)
+        scale = max(float(abs(r)) for r in rates(p, s, u).values())
+        for name, value in p.items():
+            h = 1e-5 * max(abs(float(value)), 1e-2)
+            up, down = (rates({**p, name: value + sign * h}, s, u) for sign in (1, -1))
+            for state in s:
+                difference = (float(up[state]) - float(down[state])) / (2 * h)
+                # second-order differences of a step of 1e-5: rounding 1e-16 * scale / h, truncation h^2
+                assert float(by[state][name]) == pytest.approx(difference, rel=1e-5, abs=1e-7 * max(scale / h * 1e-4, 1.0)), (state, name)
+
+
+@classes(MODELS)
+def test_the_input_of_a_state_is_added_to_its_derivative(cls):
+    with jax.enable_x64(True):
+        p = {d.name: jnp.asarray(d.default, jnp.float64) for d in declared_parameters(cls)}
+        u = {i.name: jnp.asarray(0.0, jnp.float64) for i in cls.inputs}
+        by = jax.jit(jax.jacrev(equation(cls), argnums=2))(p, states_of(cls(), 0.3), u)
+    for state in cls.states:
+        for other in cls.states:
+            assert float(by[state.name][other.name]) == float(state.name == other.name)
+
+
+@classes(MODELS)
+def test_every_parameter_has_an_effect(cls):
+    """A parameter that changes nothing at any of some states is a leftover."""
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        p = {d.name: jnp.asarray(d.default + 0.01, jnp.float64) for d in declared_parameters(cls)}
+        used = dict.fromkeys(p, False)
+        slopes = jax.jit(jax.jacrev(equation(cls)))
+        for _ in range(5):
+            s = {n: jnp.asarray(rng.uniform(0.1, 0.9), jnp.float64) for n in states_of(cls())}
+            u = {i.name: jnp.asarray(rng.uniform(0.1, 0.9), jnp.float64) for i in cls.inputs}
+            by = slopes(p, s, u)
+            for name in p:
+                used[name] |= any(bool(by[state][name] != 0) for state in s)
+    assert [name for name, effect in used.items() if not effect] == []
+
+
+@classes(COUPLINGS)
+def test_gradients_of_a_coupling_are_finite(cls):
+    with jax.enable_x64(True):
+        p = {d.name: jnp.asarray(d.default, jnp.float64) for d in declared_parameters(cls)}
+
+        def current(p, total, own, strength):
+            made = replace(make(cls), p)
+            return made.post(made.pre(total), own, strength)
+
+        slopes = jax.jit(jax.jacrev(current, argnums=(0, 1, 2, 3)))
+        for x in (0.0, 0.3, -2.0):
+            arguments = [jnp.asarray(v, jnp.float64) for v in (x, 0.5 * x, 1.0)]
+            by = slopes(p, *arguments)
+            assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(by))
+
+
+# ---- observations
+def series(rows=40):
+    t = np.arange(1, rows + 1) * 0.1
+    x = 0.3 + 0.1 * np.sin(0.5 * t)[:, None] * [1.0, -0.4, 0.2] + 0.02 * np.cos(2 * t)[:, None] * [0.1, 1.0, 0.7]
+    return xr.Dataset({"x": (("time", "region"), x)}, {"time": ("time", t, {"units": "ms", "axis": "T"}), "region": LABELS["region"]})
+
+
+@classes(OBSERVATIONS)
+def test_an_observation_of_a_run_is_that_of_the_stored_trajectory(cls):
+    sim, _, _ = simulator(cls, precision="float64")
+    start = {"x": xr.DataArray([0.1, 0.3, 0.2], dims="region")}
+    both = sim.run(4.0, monitors={"seen": make(cls), "x": "x"}, initial=start)
+    stored = xm.observe(both[["x"]], {"seen": make(cls)})
+    # the same code on other block lengths: sums of up to 40 rows in another order
+    np.testing.assert_allclose(both.seen, stored.seen, rtol=1e-12, atol=1e-14)
+
+
+@classes(OBSERVATIONS)
+def test_gradients_of_an_observation_are_finite(cls):
+    from xmass.core.observe import Block
+
+    rows = 40
+    with jax.enable_x64(True):
+        x = jnp.asarray(series(rows).x.values[:, :, None])
+        p = {d.name: jnp.asarray(d.default, jnp.float64) for d in declared_parameters(cls)}
+
+        def seen(p, x):
+            observation = replace(make(cls), p)
+            timing = observation.timing(0.1)
+            zero = jnp.int32(0)
+            block = Block(x, zero, jnp.int32(rows), zero, zero, jnp.bool_(True))
+            state, out = observation.step(observation.init(x[0]), block, timing, jnp.asarray(0.1))
+            return observation.value(state).sum() if cls.reduces else out.sum()
+
+        slope = jax.jit(lambda p, x, dp, dx: jax.jvp(seen, (p, x), (dp, dx)))  # forwards: the length of a block is not static
+        still = jax.tree.map(jnp.zeros_like, p)
+        for name in p:
+            assert np.isfinite(slope(p, x, {**still, name: jnp.ones_like(p[name])}, jnp.zeros_like(x))).all(), name
+        assert np.isfinite(slope(p, x, still, jnp.ones_like(x))).all()
+
+
+# ---- objectives
+def functions():
+    return pytest.mark.parametrize("build", OBJECTIVES, ids=[f.__name__ for f in OBJECTIVES])
+
+
+def pair(takes, lead=()):
+    rng = np.random.default_rng(0)
+    simulated, recorded = (rng.normal(size=(*lead, 30, 4)).cumsum(axis=-2) for _ in range(2))
+    if takes == "fc":
+        return tuple(np.stack([np.corrcoef(s.T) for s in v.reshape(-1, 30, 4)]).reshape(*lead, 4, 4) for v in (simulated, recorded))
+    return simulated, recorded
+
+
+@functions()
+def test_an_objective_is_best_for_equal_data(build):
+    score = build()
+    simulated, recorded = pair(score.takes)
+    equal, other = float(score(recorded, recorded)), float(score(simulated, recorded))
+    assert equal > other if score.direction == "max" else equal < other
+    assert score.name and score.meaning
+
+
+@functions()
+def test_a_batch_of_scores_is_its_scores(build):
+    score = build()
+    simulated, recorded = pair(score.takes, (3,))
+    scores = score(simulated, recorded[0])
+    np.testing.assert_allclose(scores, [score(s, recorded[0]) for s in simulated], rtol=1e-13)
+
+
+@functions()
+def test_gradients_of_an_objective_are_finite_and_right(build):
+    score = build()
+    simulated, recorded = pair(score.takes)
+    with jax.enable_x64(True):
+        by = jax.grad(lambda s: score(s, jnp.asarray(recorded)))(jnp.asarray(simulated))
+        assert np.isfinite(by).all()
+        toward = np.random.default_rng(1).normal(size=simulated.shape)
+        h = 1e-6
+        difference = (score(simulated + h * toward, recorded) - score(simulated - h * toward, recorded)) / (2 * h)
+        assert float((np.asarray(by) * toward).sum()) == pytest.approx(float(difference), rel=1e-6, abs=1e-9)
+        at_best = jax.grad(lambda s: score(s, jnp.asarray(recorded)))(jnp.asarray(recorded))
+        assert np.isfinite(at_best).all()
+
+
+@functions()
+def test_an_objective_keeps_the_dtype(build):
+    score = build()
+    simulated, recorded = (jnp.asarray(v, jnp.float32) for v in pair(score.takes))
+    assert score(simulated, recorded).dtype == jnp.float32
+
+
+@functions()
+def test_the_docstring_of_an_objective_has_an_example(build):
+    doc = inspect.getdoc(build) or ""
+    assert ">>>" in doc and "Parameters\n----------" in doc
+
+
+def test_every_parameter_of_a_system_is_listed_with_unit_and_meaning():
+    for cls in MODELS:
+        sim, _, _ = simulator(cls)
+        listed = sim.parameters()
+        for path in system_parameters(sim.system):
+            if not path.startswith("initial."):
+                assert listed[path].attrs["units"] and listed[path].attrs["long_name"], path
