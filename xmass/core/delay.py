@@ -99,8 +99,8 @@ def _blocks(delays: np.ndarray, width: int, ahead: int) -> tuple[int, ...]:
 def _group(member: np.ndarray, block: int) -> tuple[Level, tuple[np.ndarray, list[np.ndarray]]]:
     """Sort targets by in-degree and cut their edges into groups of eight; merge neighbours where padding stays small."""
     kinds, n, _ = member.shape
-    sources = [np.flatnonzero(np.concatenate([member[kind, i] for kind in range(kinds)])) for i in range(n)]
-    degree = np.array([len(s) for s in sources])
+    edges = member.transpose(1, 0, 2).reshape(n, kinds * n)
+    degree = edges.sum(axis=1)
     order = np.argsort(-degree, kind="stable")
     counts = [int((degree > first).sum()) for first in range(0, int(degree.max(initial=0)), _GROUP)]
     groups: list[list[int]] = []
@@ -110,15 +110,13 @@ def _group(member: np.ndarray, block: int) -> tuple[Level, tuple[np.ndarray, lis
             groups[-1][2] += c
         else:
             groups.append([1, c, c])
+    sources = np.full((n, len(counts) * _GROUP), -1, dtype=np.int64)
+    target, source = np.nonzero(edges[order])
+    sources[target, np.arange(len(target)) - np.searchsorted(target, target)] = source
     tables, first = [], 0
     for turns, targets, _ in groups:
-        table = np.full((turns, _GROUP, targets), -1, dtype=np.int64)
-        for t in range(targets):
-            own = sources[order[t]][first : first + turns * _GROUP]
-            flat = np.full(turns * _GROUP, -1, dtype=np.int64)
-            flat[: len(own)] = own
-            table[:, :, t] = flat.reshape(turns, _GROUP)
-        tables.append(table)
+        own = sources[:targets, first : first + turns * _GROUP]
+        tables.append(own.reshape(targets, turns, _GROUP).transpose(1, 2, 0))
         first += turns * _GROUP
     return Level(block, tuple((g[0], g[1]) for g in groups)), (order, tables)
 
