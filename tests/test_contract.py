@@ -293,6 +293,15 @@ def test_an_observation_of_a_run_is_that_of_the_stored_trajectory(cls):
 
 
 @classes(OBSERVATIONS)
+def test_observing_a_second_time_compiles_nothing(cls):
+    xm.observe(series(), {"seen": make(cls)})
+    values = {d.name: 1.01 * d.default for d in declared_parameters(cls)}
+    with compilations() as count:
+        xm.observe(2 * series().assign_coords(time=series().time), {"seen": make(cls, **values)})
+    assert count.number == 0
+
+
+@classes(OBSERVATIONS)
 def test_gradients_of_an_observation_are_finite(cls):
     from xmass.core.observe import Block
 

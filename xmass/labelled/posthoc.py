@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -86,20 +87,28 @@ def _tape(data: xr.DataArray, dims: Dims, dim: str) -> np.ndarray:
     return values.reshape(values.shape[0], values.shape[1], -1)
 
 
-def _pass(
-    graph: Graph, tapes: dict[str, np.ndarray], params: dict[str, Any], row: float, first: int, runs: int, regions: int, dtype: np.dtype
-) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
-    """Feed the trajectory segment by segment, aligned to absolute time as in a run."""
-    length = len(next(iter(tapes.values())))
-    segment = segment_length(graph, row_bytes=regions * runs * dtype.itemsize, streams=len(graph.nodes) + 1, block=1)
-    nodes = [(n, bound(n.observation, f"{n.observation.name}.", params)) for n in graph.nodes]
-    like = jnp.zeros((regions, runs), dtype)
+class _Compiled(NamedTuple):
+    """The functions of a graph: fresh states, one segment, the reductions."""
 
-    @jax.jit
-    def step(states: tuple, rows: dict, t0: Any, lo: Any, hi: Any, keep: Any) -> tuple:
+    init: Any
+    step: Any
+    value: Any
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(nodes: tuple[Node, ...], segment: int, row: float, dtype: str) -> _Compiled:
+    """Compiled once for equal graphs; parameters are arguments."""
+
+    def observations(params: dict[str, Any]) -> list[Any]:
+        return [bound(n.observation, f"{n.observation.name}.", params) for n in nodes]
+
+    def init(params: dict[str, Any], like: Any) -> tuple:
+        return tuple(o.init(like) for o in observations(params))
+
+    def step(params: dict[str, Any], states: tuple, rows: dict, t0: Any, lo: Any, hi: Any, keep: Any) -> tuple:
         results: list[Block | None] = []
         new = []
-        for (node, observation), state in zip(nodes, states, strict=True):
+        for node, observation, state in zip(nodes, observations(params), states, strict=True):
             if isinstance(node.input, Source):
                 taken = rows[node.input.name] if node.input.kind == "state" else node.input.function(SimpleNamespace(**rows))
                 block = Block(taken, lo, hi, t0, keep, jnp.bool_(True))
@@ -112,20 +121,32 @@ def _pass(
             results.append(out)
         return tuple(new), tuple(results)
 
-    states: tuple = tuple(o.init(like) for _, o in nodes)
-    parts: dict[int, list[np.ndarray]] = {i: [] for i in range(len(nodes))}
+    def value(params: dict[str, Any], states: tuple) -> dict[int, Any]:
+        return {i: o.value(s) for i, (o, s) in enumerate(zip(observations(params), states, strict=True)) if o.reduces}
+
+    return _Compiled(jax.jit(init), jax.jit(step), jax.jit(value))
+
+
+def _pass(
+    graph: Graph, tapes: dict[str, np.ndarray], params: dict[str, Any], row: float, first: int, runs: int, regions: int, dtype: np.dtype
+) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+    """Feed the trajectory segment by segment, aligned to absolute time as in a run."""
+    length = len(next(iter(tapes.values())))
+    segment = segment_length(graph, row_bytes=regions * runs * dtype.itemsize, streams=len(graph.nodes) + 1, block=1)
+    compiled = _compiled(graph.nodes, segment, row, str(dtype))
+    states: tuple = compiled.init(params, jnp.zeros((regions, runs), dtype))
+    parts: dict[int, list[np.ndarray]] = {i: [] for i in range(len(graph.nodes))}
     for s in range(first // segment, -(-(first + length) // segment)):
         t0 = s * segment
         lo, hi = max(first - t0, 0), min(first + length - t0, segment)
         rows = {n: _rows(t, t0 + lo - first, hi - lo, lo, segment) for n, t in tapes.items()}
         i32 = np.int32
-        states, results = step(states, rows, i32(t0), i32(lo), i32(hi), i32(first))
+        states, results = compiled.step(params, states, rows, i32(t0), i32(lo), i32(hi), i32(first))
         for i, block in enumerate(results):
             if block is not None and bool(block.due):
                 parts[i].append(np.asarray(block.values)[int(block.lo) : int(block.hi)])
     series = {i: np.concatenate(p) if p else np.empty((0, regions, runs), dtype) for i, p in parts.items()}
-    reductions = {i: np.asarray(o.value(s)) for i, ((_, o), s) in enumerate(zip(nodes, states, strict=True)) if o.reduces}
-    return series, reductions
+    return series, {i: np.asarray(v) for i, v in compiled.value(params, states).items()}
 
 
 def _rows(tape: np.ndarray, at: int, count: int, lo: int, segment: int) -> np.ndarray:
@@ -152,9 +173,10 @@ def _label(
         node: Node = graph.nodes[monitor.node]
         attrs = dict(monitor.attrs)
         if not monitor.clock:
-            values = np.moveaxis(reductions[monitor.node], -1, 0).reshape(*dims.shape, len(regions), len(regions))
-            variables[monitor.name] = xr.DataArray(values, dims=(*lead, REGION, REGION_OTHER), attrs=attrs)
-            coords[REGION_OTHER] = xr.DataArray(regions, dims=REGION_OTHER)
+            values = np.moveaxis(reductions[monitor.node], -1, 0).reshape(*dims.shape, *(len(regions) for _ in monitor.dims))
+            variables[monitor.name] = xr.DataArray(values, dims=(*lead, *monitor.dims), attrs=attrs)
+            if REGION_OTHER in monitor.dims:
+                coords[REGION_OTHER] = xr.DataArray(regions, dims=REGION_OTHER)
             continue
         values = np.moveaxis(series[monitor.node], -1, 0)
         values = values.reshape(*dims.shape, *values.shape[1:])
