@@ -42,7 +42,10 @@ def arrival(method, weight, delay, count=240):
     return x
 
 
-@pytest.mark.parametrize(("tile", "delay"), [*((1, d) for d in DELAYS), (16, 1), (16, 8), (16, 100)])
+@pytest.mark.parametrize(
+    ("tile", "delay"),
+    [(1, 1), (1, 7), (1, 8), (1, 100), (16, 1), (16, 9), *(pytest.param(1, d, marks=pytest.mark.long) for d in (2, 9, 64))],
+)
 def test_a_pulse_through_one_edge(tile, delay):
     weights, steps = np.zeros((3, 3)), np.zeros((3, 3), int)
     weights[2, 0], steps[2, 0] = 0.75, delay  # onto 2 from 0
@@ -108,16 +111,16 @@ def random_graph(rng, n):
 
 
 CASES = [
-    (0, 1, "heun", False),
+    pytest.param(0, 1, "heun", False, marks=pytest.mark.long),
     (1, 1, "heun", False),
     (2, 1, "euler", False),
     (3, 1, "rk4", False),
     (4, 16, "heun", False),
     (5, 16, "heun", True),
     (6, 16, "rk4", False),
-    (7, 4, "heun", False),
+    pytest.param(7, 4, "heun", False, marks=pytest.mark.long),
     (10, 16, "rk4", True),
-    (9, 1, "heun", True),
+    pytest.param(9, 1, "heun", True, marks=pytest.mark.long),
 ]
 
 

@@ -135,12 +135,13 @@ def test_delayed_network_with_frozen_coupling_is_first_order():
 BETWEEN = (8.0 / 5 + 0.2 / 3, 16.0 / 5 + 0.2 / 3)
 
 
-@pytest.mark.parametrize("tile", [1, 16])
+@pytest.mark.parametrize("tile", [1, pytest.param(16, marks=pytest.mark.long)])
 def test_interpolated_delays_are_second_order(tile):
     wave = Wave(BETWEEN)
     assert_order([wave.error(dt, 16.0, delays="linear", tile=tile) for dt in (0.1, 0.05)], 2)
 
 
+@pytest.mark.long
 def test_interpolated_delays_shorter_than_a_step_are_second_order():
     # 0.2 / 3 ms lies between 0 and 1 step of 0.2 and 0.1 ms: part of the edge reads the stage's own state. The constant of the
     # error is another one then, so the orders are bounded from below only.
@@ -149,7 +150,7 @@ def test_interpolated_delays_shorter_than_a_step_are_second_order():
     assert np.log2(np.divide(errors[:-1], errors[1:])).min() > 1.9
 
 
-@pytest.mark.parametrize("rule", ["nearest", "ceil"])
+@pytest.mark.parametrize("rule", ["nearest", pytest.param("ceil", marks=pytest.mark.long)])
 def test_rounded_delays_are_first_order(rule):
     # A quarter of the step leaves the same part over, so the rounding error has the same sign and shrinks by four.
     wave = Wave(BETWEEN)

@@ -29,7 +29,10 @@ def assert_same(whole, parts):
         np.testing.assert_array_equal(values[dim].values, whole[name][dim].values)
 
 
-@pytest.mark.parametrize(("precision", "method", "cut"), [("float64", "heun", 24.0), ("float64", "heun", 52.0), ("float32", "euler", 24.0)])
+@pytest.mark.parametrize(
+    ("precision", "method", "cut"),
+    [("float64", "heun", 24.0), pytest.param("float64", "heun", 52.0, marks=pytest.mark.long), ("float32", "euler", 24.0)],
+)
 def test_a_delayed_noisy_network_continues(precision, method, cut):
     # Delays up to 3.9 ms, white and OU noise, BOLD with its haemodynamic state, an average; the cut is inside a segment.
     sim = xm.Simulator(network(), dt=DT, method=method, precision=precision)
@@ -39,7 +42,7 @@ def test_a_delayed_noisy_network_continues(precision, method, cut):
     assert_same(whole, joined(first, second, MONITORS))
 
 
-@pytest.mark.parametrize("batch", [None, 2])
+@pytest.mark.parametrize("batch", [None, pytest.param(2, marks=pytest.mark.long)])
 def test_a_sweep_continues_all_at_once_and_each_run_alone(batch):
     sim = xm.Simulator(network(), dt=DT, precision="float64", tile=4)
     whole = sim.run(40.0, sweep(), monitors=MONITORS, seed=3, batch_size=batch)

@@ -54,7 +54,7 @@ def test_trajectories_of_different_tiles_differ_by_rounding_alone(tile):
     np.testing.assert_allclose(runs[0].x, runs[1].x, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", [m for m in MONITORS if m != "state"])
+@pytest.mark.parametrize("name", ["both", "bold", "fc", *(pytest.param(m, marks=pytest.mark.long) for m in ("average", "function"))])
 def test_monitors_change_no_bit(name):
     same(
         simulator().run(60.0, monitors=MONITORS["state"], seed=5).x,
@@ -81,6 +81,14 @@ def test_neighbours_change_no_bit(tile):
     same(sim.run(40.0, trials.isel(a=[1], batch=[2]), monitors=["x"]).x, both.isel(a=[1], batch=[2]))
     # What varies shapes the compiled program, so the sweep and the ensemble may differ in the last bit; not in their noise.
     np.testing.assert_allclose(both.isel(a=1, batch=2), ensemble.isel(batch=3), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("tile", [1, 16])
+def test_chunks_change_no_bit(tile):
+    p = xr.Dataset({"a": ("a", np.linspace(-0.3, -0.05, 5))})
+    sim = simulator(tile=tile)
+    whole = sim.run(20.0, p, monitors=["x"], seed=3)
+    same(whole.x, sim.run(20.0, p, monitors=["x"], seed=3, chunks={"a": 2}).x.compute())
 
 
 def test_one_seed_is_common_to_a_sweep_and_seeds_along_a_dim_are_not():
