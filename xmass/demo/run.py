@@ -107,9 +107,8 @@ def run_demo(
     figures = write_figures(scores, points, sweep.dims, swept, data.recorded, folder, truth=truth)
     _report(say, table, scores, truth, sweep)
     files = (folder / "table.csv", *figures)
-    say(
-        f"written to {folder}: {', '.join(path.name for path in files)}, and the sweep {store.name} (xr.open_zarr(path, consolidated=False))"
-    )
+    say(f"written to {folder}: {', '.join(path.name for path in files)}")
+    say(f"the sweep: xr.open_zarr({str(store)!r}, consolidated=False)")
     return Outcome(scores.comparison, table, store, files)
 
 
