@@ -113,7 +113,7 @@ def rows_per_chunk(rows: int, runs_per_row: int, tile: int = TILE) -> int:
     --------
     >>> from xmass.demo.sweeps import rows_per_chunk
     >>> rows_per_chunk(11, 9), rows_per_chunk(21, 10)
-    (5, 8)
+    (5, 3)
     """
 
     def computed(n: int) -> int:
