@@ -47,7 +47,7 @@ def test_fc_corr_alone_does_not_find_them(demo):
 
 
 def test_other_noise_in_the_recordings_gives_the_same(demo, data):
-    # of 68 such recordings 67 were found, and 43 by fc_corr alone (sigma exactly, the coupling within a step)
+    # of 68 such recordings 67 were found, and 34 by fc_corr alone (sigma exactly, the coupling within a step)
     swept = open_store(demo.store)
     found = []
     for recorded in recordings(data):
