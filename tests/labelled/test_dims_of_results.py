@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -10,6 +14,7 @@ from hypothesis import strategies as st
 
 import xmass as xm
 from tests.labelled.bad import DIMS, X_TO_X, N, R, network, node, noisy, params, regional
+from xmass.core.observe import Timing
 
 RNG = np.random.default_rng(1)
 WEIGHTS = xr.DataArray(RNG.uniform(0.1, 1.0, (N, N)) * (1 - np.eye(N)), dims=DIMS, coords={"region": R, "region_other": R})
@@ -81,8 +86,42 @@ def test_order_of_dims():
     p = params(a=("k", [0.1, 0.2]))
     run = network(COHORT).run(3.0, p, monitors=["x"], batch_size=2, initial={"x": xr.DataArray([0.1, 0.2], dims="start")}, seed=1)
     assert run.x.dims == ("k", "subject", "start", "batch", "time", "region")
-    late = xr.Dataset({"a": ("batch", [0.1, 0.2])}, coords={"lab": ("z", [1, 2])})
+    late = xr.Dataset({"a": (("batch", "z"), [[0.1, 0.2], [0.3, 0.4]])}, coords={"lab": ("z", [1, 2])})
     assert noisy().run(1.0, late, monitors=["x"], seed=1).x.dims == ("z", "batch", "time", "region")
+
+
+def test_a_dim_that_no_parameter_has_is_refused():
+    # A misspelt name makes a coordinate, which would be a label: the same run three times, without a word.
+    with pytest.raises(ValueError, match=r"'weigth'.*no parameter.*parameters\(\)"):
+        node().run(1.0, xr.Dataset({"weigth": ("weigth", [0.1, 0.2, 0.3])}))
+
+
+def test_a_reduction_by_region_has_that_dim():
+    class Largest(xm.Observation):
+        reduces: ClassVar[bool] = True
+        dims: ClassVar[tuple[str, ...]] = ("region",)
+        of: Any = eqx.field(static=True, kw_only=True)
+        name: str = eqx.field(default="largest", static=True, kw_only=True)
+
+        def timing(self, row):
+            return Timing(1, 0)
+
+        def init(self, like):
+            return jnp.full_like(like, -jnp.inf)
+
+        def step(self, state, block, timing, row):
+            return jnp.maximum(state, jnp.where(block.mask()[:, None, None], block.values, -jnp.inf).max(axis=0)), None
+
+        def value(self, state):
+            return state
+
+    p = params(a=("a", [0.1, 0.2]))
+    sim = xm.Simulator(xm.HopfStep(w=0.3), dt=0.1, regions=3)
+    run = sim.run(40.0, p, monitors={"x": "x", "top": Largest(of="x")}, initial={"x": 0.1})
+    assert run.top.dims == ("a", "region")
+    np.testing.assert_array_equal(run.top, run.x.max("time"))
+    lazy = sim.run(40.0, p, monitors={"top": Largest(of="x")}, initial={"x": 0.1}, chunks={"a": 1})
+    np.testing.assert_array_equal(lazy.top, run.top)
 
 
 def test_dims_of_the_dataset_in_the_order_of_its_sizes():

@@ -27,8 +27,8 @@ def heun(f: Derivative, s: Arrays, dt: Any, w: Arrays) -> Arrays:
     k0 = f(s, 0.0)
     ahead = {n: _add(s[n] + dt * k0[n], w, n) for n in s}
     k1 = f(ahead, 1.0)
-    # The mean of the start and of a second Euler step: k0 is not used again, so the compiler does not compute it twice.
-    return {n: 0.5 * (s[n] + ahead[n] + _add(dt * k1[n], w, n)) for n in s}
+    # ahead - s is the first increment: k0 itself is not used again, or the compiler would compute it twice.
+    return {n: s[n] + 0.5 * ((ahead[n] - s[n]) + _add(dt * k1[n], w, n)) for n in s}
 
 
 def rk4(f: Derivative, s: Arrays, dt: Any, w: Arrays) -> Arrays:

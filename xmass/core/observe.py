@@ -49,6 +49,8 @@ class Observation(eqx.Module):
     reduces: ClassVar[bool] = False
     unit: ClassVar[str] = ""
     """Unit of the result; empty: that of the input."""
+    dims: ClassVar[tuple[str, ...]] = ("region", "region_other")
+    """Dims of the result of a reduction, before the run axis: these two, ``("region",)``, or none."""
     state_names: ClassVar[tuple[str, ...]] = ()
     """Names of the leaves of the state that a continued run needs."""
 

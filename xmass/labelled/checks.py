@@ -180,7 +180,7 @@ def warn_exp_euler(system: System, method: str, dt: float) -> None:
     if not turning.any():
         return
     rate = float(np.log(np.abs(scheme[turning])).max() / dt)
-    if rate - true_rate > 0.1 * max(abs(true_rate), 1e-12):
+    if rate - true_rate > 0.05 * max(abs(true_rate), 1e-12):
         frequency = float(np.abs(exact.imag[rhythm]).max())
         warnings.warn(
             f"exp_euler adds growth to oscillations: near its rest state {type(model).__name__} oscillates at {frequency:.3g} rad/ms and "

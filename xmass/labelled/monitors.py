@@ -40,6 +40,8 @@ class Monitor(NamedTuple):
     """The time dimension; empty for a reduction."""
     clock_unit: str
     """Unit of its coordinate: that of the period as it was given."""
+    dims: tuple[str, ...]
+    """Dims that are no run dims: the clock and region of a series, those of a reduction."""
     attrs: dict[str, str]
 
 
@@ -256,13 +258,15 @@ def graph_of(
             reduces = builder.observations[index].reduces
             period = builder.nodes[index].period * base
             attrs = unit_attrs(builder.unit_of_node[index], f"{type(what).__name__} of {_describe(what.of)}") | what.record()
-            found.append(Monitor(name, index, period, "" if reduces else f"{name}_{TIME}", builder.clock_unit_of_node[index], attrs))
+            clock = "" if reduces else f"{name}_{TIME}"
+            inner = what.dims if reduces else (clock, REGION)
+            found.append(Monitor(name, index, period, clock, builder.clock_unit_of_node[index], inner, attrs))
         else:
             source, unit = builder.resolve(what, name)
             thin = Subsample(of=None, period=sample_every * base, name="sample")
             index = builder.add(thin, source, unit, "ms", name)
             meaning = meanings.get(what, "") if isinstance(what, str) else f"{getattr(what, '__name__', 'function')} of the state"
-            found.append(Monitor(name, index, sample_every * base, TIME, "ms", unit_attrs(unit, meaning)))
+            found.append(Monitor(name, index, sample_every * base, TIME, "ms", (TIME, REGION), unit_attrs(unit, meaning)))
     clocks = {m.clock: m.name for m in found}
     clash = next((m.name for m in found if m.name in clocks), None)
     if clash is not None:

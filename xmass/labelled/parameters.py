@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from xmass.core.model import NeuralMass, State, declared_parameters, noise_fields
@@ -68,6 +69,10 @@ def system_parameters(system: System) -> dict[str, Spec]:
             tokens = {"target/source": _ratio(target, source), "target": target, "source": source}
             for d in declared_parameters(type(coupling)):
                 unit = tokens.get(d.unit, d.unit)
+                if unit == d.unit and re.search(r"\b(source|target)\b", unit):
+                    raise ValueError(
+                        f"{path}.{d.name} has the unit {unit!r}, needs 'target', 'source', 'target/source' or a unit such as '1/ms'."
+                    )
                 specs[f"{path}.{d.name}"] = Spec(f"{path}.{d.name}", getattr(coupling, d.name), unit, f"{d.meaning} of {path}")
         specs[WEIGHTS] = Spec(WEIGHTS, system.connectome[WEIGHTS], "1", "onto region from region_other", matrix=True)
         if DISTANCES in system.connectome:

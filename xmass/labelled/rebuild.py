@@ -34,13 +34,14 @@ def stamps(first: int, last: int, period: float, unit: str) -> np.ndarray:
 
 def variable_dims(resolved: Resolved, monitor: Monitor) -> tuple[str, ...]:
     """Dims of a result variable."""
-    return (*resolved.sizes, monitor.clock, REGION) if monitor.clock else (*resolved.sizes, REGION, REGION_OTHER)
+    return (*resolved.sizes, *monitor.dims)
 
 
 def variable_shape(resolved: Resolved, monitor: Monitor) -> tuple[int, ...]:
     """Shape of a result variable."""
-    lead, n = tuple(resolved.sizes.values()), resolved.program.regions
-    return (*lead, len(clock_values(resolved, monitor)), n) if monitor.clock else (*lead, n, n)
+    regions = resolved.program.regions
+    inner = (len(clock_values(resolved, monitor)) if d == monitor.clock else regions for d in monitor.dims)
+    return (*resolved.sizes.values(), *inner)
 
 
 def coordinates(resolved: Resolved) -> dict[str, xr.DataArray]:
@@ -50,7 +51,7 @@ def coordinates(resolved: Resolved) -> dict[str, xr.DataArray]:
         if monitor.clock:
             attrs = time_attrs(monitor.clock_unit)
             found[monitor.clock] = xr.DataArray(clock_values(resolved, monitor), dims=monitor.clock, attrs=attrs)
-        else:
+        elif REGION_OTHER in monitor.dims:
             found[REGION_OTHER] = xr.DataArray(resolved.config.regions, dims=REGION_OTHER)
     return found
 

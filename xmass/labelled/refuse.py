@@ -13,7 +13,7 @@ from xmass.core.model import NeuralMass, declared_parameters, noise_fields
 from xmass.labelled.monitors import Graph
 from xmass.labelled.network import Network
 from xmass.labelled.parameters import Spec, System, node_of
-from xmass.labelled.schema import DISTANCES, REGION, REGION_OTHER, SEED, SPEED
+from xmass.labelled.schema import DISTANCES, LAG, REGION, REGION_OTHER, SEED, SPEED
 from xmass.labelled.values import Dims, Value
 
 
@@ -54,6 +54,17 @@ def check_params(params: xr.Dataset) -> None:
     for dim in map(str, params.dims):
         if isinstance(params.xindexes.get(dim), PandasMultiIndex):
             raise ValueError(f"params has a MultiIndex along {dim!r}, needs one label for each entry. Use params.reset_index({dim!r}).")
+
+
+def check_used_dims(params: xr.Dataset | None, used: set[str]) -> None:
+    """A dim that no parameter has would repeat the same run."""
+    for dim in [] if params is None else map(str, params.sizes):
+        if dim not in used and dim not in (REGION, REGION_OTHER, LAG):
+            named = [str(n) for n in params.variables if dim in params[n].dims] if params is not None else []
+            raise ValueError(
+                f"params has the dim {dim!r} (of {named}), which no parameter, seed or input has: all runs along it would be the same. "
+                f"sim.parameters() lists the names; drop it with params.drop_dims({dim!r})."
+            )
 
 
 def check_history(lags: np.ndarray, count: int, dt: float, path: str) -> None:

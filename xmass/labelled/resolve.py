@@ -25,6 +25,7 @@ from xmass.labelled.refuse import (
     check_names,
     check_params,
     check_samples,
+    check_used_dims,
     check_values,
 )
 from xmass.labelled.schema import (
@@ -170,6 +171,8 @@ def resolve(config: Config, request: Request) -> Resolved:
     seeds = _seeds(seed_raw, dims, random)
     stimuli = resolve_inputs(request.inputs, model, dims, config.regions, start, stop, config.dt)
     check_values(values, config.system, config.precision)
+    stimulated = {d for s in stimuli if s.value is not None for d in s.value.dims}
+    check_used_dims(request.params, stimulated | {d for v in (*values.values(), seeds) if v is not None for d in v.dims})
 
     program, structures = _program(config, graph, values, dims.sizes, stimuli, stop - start)
     for path, lag in lags.items():

@@ -33,6 +33,10 @@ class Dims:
             labels = data[name].variable if name in data.coords else None
             if labels is not None:
                 values = labels.values
+                if labels.isnull().any():
+                    raise ValueError(
+                        f"{origin} holds NaN in the coordinate {name!r}. Give every entry a value, or drop it: .dropna({name!r})."
+                    )
                 if len(set(values.tolist())) != len(values):
                     repeated = sorted({str(v) for v in values.tolist() if values.tolist().count(v) > 1})
                     raise ValueError(f"{origin} repeats the labels {repeated} along {name!r}: labels must be different.")

@@ -140,7 +140,7 @@ def _nothing(resolved: Resolved) -> Arrays:
     for index in resolved.graph.recorded:
         first, last = sample_range(resolved, resolved.graph.nodes[index].period)
         series[index] = zeros(max(last - first, 0), n)
-    reductions = {m.node: zeros(n, n) for m in resolved.graph.monitors if not m.clock}
+    reductions = {m.node: zeros(*(n for _ in m.dims)) for m in resolved.graph.monitors if not m.clock}
     end: dict[str, np.ndarray] = {}
     if resolved.request.restart:
         model = node_of(resolved.config.system)
