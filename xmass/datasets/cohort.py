@@ -16,7 +16,7 @@ DATA = "data/example_cohort.nc"
 TR = 0.72  # s
 TRUE_COUPLING = (0.8, 0.9, 1.0, 1.1)  # G times the spectral radius of each subject: inner points of the grid of the demo
 TRUE_SIGMA = (0.01, 0.01, 0.01, 0.01)
-VOLUMES = 834  # 10 minutes: after 5, the noise of the recording itself moves the best point by two steps of the grid for one subject in six
+VOLUMES = 834  # 10 minutes: of recordings of 5, the demo does not find one in sixteen again
 SIGNIFICAND_BITS = 12  # of the stored bold: an error of a 8000th of each value, and two thirds of the size
 FIRST_SEED = 4_207_849_201  # far from the seeds that people give to sweeps: with a common one the noise itself would be recognised
 
