@@ -8,9 +8,9 @@ from xmass.analysis.inhibition import critical_coupling, inhibition_control
 from xmass.analysis.preprocess import preprocess
 from xmass.analysis.spectra import intrinsic_frequency
 from xmass.core.coupling import Coupling
-from xmass.core.model import Input, NeuralMass, Output, State, Uniform, parameter
+from xmass.core.model import Input, NeuralMass, Output, State, Uniform, parameter, time_field
 from xmass.core.noise import OUProcess, WhiteNoise
-from xmass.core.observe import Observation
+from xmass.core.observe import Block, Observation, Timing
 from xmass.couplings import AdditiveCoupling, DiffusiveCoupling
 from xmass.labelled import units
 from xmass.labelled.connectome import cortical, normalize, spectral_radius
@@ -24,12 +24,14 @@ from xmass.models import (
     WongWangExcInhStep,
 )
 from xmass.observations import BOLDSignal, FunctionalConnectivity, Subsample, TemporalAverage
+from xmass.observations.average import whole_rows
 from xmass.scale.plan import plan
 from xmass.simulator import Simulator, observe, rerun
 
 __all__ = [
     "AdditiveCoupling",
     "BOLDSignal",
+    "Block",
     "Coupling",
     "DiffusiveCoupling",
     "FunctionalConnectivity",
@@ -47,6 +49,7 @@ __all__ = [
     "State",
     "Subsample",
     "TemporalAverage",
+    "Timing",
     "Uniform",
     "WhiteNoise",
     "WilsonCowanStep",
@@ -71,6 +74,8 @@ __all__ = [
     "preprocess",
     "rerun",
     "spectral_radius",
+    "time_field",
     "units",
     "viz",
+    "whole_rows",
 ]
