@@ -130,10 +130,10 @@ def simulator(cls, **options):
         system = xm.Network(model, SC, speed=10.0, coupling=make(cls))
         paths = [f"coupling.{d.name}" for d in declared_parameters(cls)]
     elif issubclass(cls, Noise):
-        system = xm.Network(xm.HopfStep(w=0.3, noise_x=cls()), SC, speed=10.0, coupling=coupling)
+        system = xm.Network(xm.HopfStep(w=0.3, noise_x=cls()), SC, coupling=coupling)
         paths = [f"noise_x.{d.name}" for d in declared_parameters(cls)]
     else:
-        system, monitors = xm.Network(model, SC, speed=10.0, coupling=coupling), {"seen": make(cls)}
+        system, monitors = xm.Network(model, SC, coupling=coupling), {"seen": make(cls)}
         paths = [f"{make(cls).name}.{d.name}" for d in declared_parameters(cls)]
     sim = xm.Simulator(system, **{"dt": 0.1, "tile": 2, **options})
     return sim, monitors, paths
