@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 import xmass as xm
+from tests.counting import compilations
 from tests.labelled.bad import X_TO_X, node, noisy, params
 from tests.labelled.test_dims_of_results import COHORT, SC, START
 from xmass.labelled.rebuild import DivergenceWarning
@@ -223,3 +224,12 @@ def test_several_couplings_add_up():
         xm.Network(xm.HopfStep(), SC, coupling={"p": X_TO_X, "q": xm.AdditiveCoupling(source="y", target="y")}), dt=0.1
     ).parameters()
     assert {"coupling.p.k", "coupling.q.k", "coupling.q.b"} <= set(names.data_vars)
+
+
+def test_what_varies_does_not_compile_again():
+    sim = wired()
+    sim.run(2.0, params(a=("a", [0.1, 0.2])), monitors=["x"], initial=START, seed=1)
+    with compilations() as count:
+        sim.run(2.0, params(w=("w", [0.1, 0.2, 0.3])), monitors=["x"], initial=START, seed=1)
+        sim.run(2.0, params(**{"coupling.k": 0.2}), monitors=["x"], initial=START, seed=1)
+    assert count.number == 0

@@ -210,12 +210,12 @@ def _arguments(resolved: Resolved, members: np.ndarray, cache: _StructureArrays)
     dtype = resolved.config.precision
     args: dict[str, Any] = {"dt": jnp.asarray(resolved.config.dt, dtype), "strength": jnp.zeros((1, 1), dtype)}
     args["params"] = {
-        path: jnp.asarray(columns(value.take(resolved.sizes, members)), dtype)
+        path: jnp.asarray(_wide(value.take(resolved.sizes, members), len(members)), dtype)
         for path, value in resolved.values.items()
         if not path.startswith(f"{INITIAL}.") and not resolved.specs[path].matrix and path != "speed"
     }
     args["constant"] = {
-        s.name: jnp.asarray(columns(s.value.take(resolved.sizes, members)), dtype)
+        s.name: jnp.asarray(_wide(s.value.take(resolved.sizes, members), len(members)), dtype)
         for s in resolved.stimuli
         if s.constant and s.value is not None
     }
@@ -223,6 +223,12 @@ def _arguments(resolved: Resolved, members: np.ndarray, cache: _StructureArrays)
     if resolved.structures is not None:
         args |= cache.get(int(resolved.structures.of_runs(resolved.sizes, members[:1])[0]))
     return args
+
+
+def _wide(rows: np.ndarray, width: int) -> np.ndarray:
+    """A column for each run, also of what does not vary: one program and one rounding, whatever varies."""
+    array = columns(rows)
+    return np.broadcast_to(array, (array.shape[0], width))
 
 
 def columns(rows: np.ndarray) -> np.ndarray:
