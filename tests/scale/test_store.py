@@ -378,7 +378,7 @@ def test_a_lock_of_a_dead_process_is_taken_over(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("content", [holder(host="elsewhere", pid=1), "", "not json"])
+@pytest.mark.parametrize("content", [holder(host="elsewhere", pid=1), "", "not json"], ids=["other host", "empty", "not json"])
 def test_a_lock_that_cannot_be_judged_stays_and_the_message_says_what_to_do(tmp_path, content):
     path = tmp_path / "s.zarr.lock"
     path.write_text(content)
