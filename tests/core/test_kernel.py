@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import xmass as xm
-from xmass.core import engine
+from xmass.core import engine, kernel
 from xmass.core.kernel import one_kernel
 from xmass.core.model import Value, parameter
 from xmass.labelled import execute
@@ -96,3 +96,19 @@ def test_a_model_with_a_sort_runs():
     # The median of x, -x and x/10 is x/10: dx/dt = -0.9 x.
     found = xm.Simulator(Sorted(), dt=0.01).run(1.0, monitors=["x"])
     np.testing.assert_allclose(found.x[-1, 0], 0.5 * np.exp(-0.9), rtol=1e-4)  # Heun at dt 0.01: 1.2e-5
+
+
+def test_rounding_is_the_identity_in_value_and_derivative():
+    x = jnp.linspace(-3.0, 3.0, 7, dtype=jnp.float32)
+    ones = jnp.asarray(kernel.all_ones("float32"))
+    value, slope = jax.jvp(lambda v: kernel.rounded(v, ones), (x,), (2.0 * x,))
+    np.testing.assert_array_equal(value, x)
+    np.testing.assert_array_equal(slope, 2.0 * x)
+
+
+def test_rounding_stops_contraction():
+    # a * b + c in one rounding differs from two roundings for most numbers; with the rounding it never does.
+    a, b, c = (jnp.asarray(np.random.default_rng(i).normal(size=4096), jnp.float32) for i in range(3))
+    ones = jnp.asarray(kernel.all_ones("float32"))
+    two = np.asarray(a) * np.asarray(b) + np.asarray(c)
+    np.testing.assert_array_equal(jax.jit(lambda a, b, c, m: kernel.rounded(a * b, m) + c)(a, b, c, ones), two)

@@ -20,7 +20,7 @@ from jax import lax
 from xmass.core import delay, noise
 from xmass.core.coupling import Coupling
 from xmass.core.integrate import SCHEMES, STAGES_AHEAD
-from xmass.core.kernel import compile_options, one_kernel
+from xmass.core.kernel import compile_options, one_kernel, rounded
 from xmass.core.model import NeuralMass, bound
 from xmass.core.observe import Block, Node, Source, due_rows
 
@@ -202,8 +202,9 @@ def _steps(
     program: Program, args: dict, carry: Carry, tapes: dict, t0: jax.Array, offset: jax.Array, lo: jax.Array, hi: jax.Array
 ) -> tuple[dict, dict, dict, dict]:
     """Take the steps ``lo <= q < hi`` of the segment that starts at absolute step ``t0``."""
-    draws = {path: _kicks(program, args, path, process, t0) for path, _, process in program.noises}
-    take = functools.partial(_step, program, args, draws, t0, offset)
+    draws = {path: noise.normal_pairs(args["keys"][path], t0, program.segment, program.regions) for path, _, _ in program.noises}
+    spreads = {path: _spread(args, path, process) for path, _, process in program.noises}
+    take = functools.partial(_step, program, args, draws, spreads, offset)
     loop = (carry.states, carry.rings, carry.coloured, tapes)
     loop_kernel = one_kernel if program.width == 1 else _call
     if program.delay is None:
@@ -244,16 +245,15 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 
 
-def _kicks(program: Program, args: dict, path: str, process: noise.Noise, t0: jax.Array) -> jax.Array:
-    """What a noise adds at each step of a segment, in pairs: scaled before the steps, so that all runs round alike."""
+def _spread(args: dict, path: str, process: noise.Noise) -> jax.Array:
+    """Standard deviation of what a noise adds in one step, with a column per run: shared and own draws round alike."""
     params, dt = args["params"], args["dt"]
-    pairs = noise.normal_pairs(args["keys"][path], t0, program.segment, program.regions)
-    spread = dt if process.white else -jnp.expm1(-2.0 * dt / params[f"{path}.tau"])
-    return noise.scaled(pairs, params[f"{path}.sigma"] * jnp.sqrt(spread))
+    variance = dt if process.white else -jnp.expm1(-2.0 * dt / params[f"{path}.tau"])
+    return params[f"{path}.sigma"] * jnp.sqrt(variance)
 
 
 def _step(
-    program: Program, args: dict, draws: dict, t0: jax.Array, offset: jax.Array, q: jax.Array, loop: tuple, sums: dict | None, column: Any
+    program: Program, args: dict, draws: dict, spreads: dict, offset: jax.Array, q: jax.Array, loop: tuple, sums: dict | None, column: Any
 ) -> tuple:
     """One step: noises, stimuli and couplings into the inputs, the scheme, the bounds, the tape."""
     states, rings, coloured, tapes = loop
@@ -269,7 +269,7 @@ def _step(
     coloured = dict(coloured)
     for path, name, process in program.noises:
         row = lax.dynamic_index_in_dim(draws[path], q, 0, keepdims=False)
-        kick = noise.unpack(row, program.regions)
+        kick = rounded(spreads[path] * noise.unpack(row, program.regions).astype(dtype), args["ones"])
         if process.white:
             increments[name] = kick
         else:

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import subjaxprs
 
 _ONE_KERNEL = {"inlineable": "false", "xla_cpu_small_call": "true"}
 # What the compiler can put into one kernel. A loop that holds anything else (a sort, a scatter, a callback) stays as it is.
 _PLAIN_NAMES = (
-    "abs acos acosh add and asin asinh atan atan2 atanh broadcast_in_dim cbrt ceil clamp complex concatenate "
+    "abs acos acosh add and asin asinh atan atan2 atanh bitcast_convert_type broadcast_in_dim cbrt ceil clamp complex concatenate "
     "convert_element_type copy cos cosh custom_jvp_call div dot_general dynamic_slice dynamic_update_slice eq erf erf_inv "
     "erfc exp exp2 expm1 floor ge gt imag integer_pow iota is_finite jit le log log1p logistic lt max min mul ne neg "
     "nextafter not or pjit pow real rem reshape round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical "
@@ -54,6 +56,26 @@ def _accepted(options: dict[str, Any]) -> bool:
     except jax.errors.JaxRuntimeError:
         return False
     return True
+
+
+def all_ones(dtype: str) -> Any:
+    """The mask that :func:`rounded` needs as an argument of the compiled function."""
+    return np.uint32(0xFFFFFFFF) if dtype == "float32" else np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+@jax.custom_jvp
+def rounded(x: jax.Array, ones: jax.Array) -> jax.Array:
+    """``x`` rounded here: a product that is added later is not contracted into one operation with the sum.
+
+    Whether the compiler contracts depends on the shapes around, so without this a number that runs share and one that each run
+    has would differ in the last bit. ``ones`` must be an argument, or the compiler would see that nothing is masked.
+    """
+    return lax.bitcast_convert_type(lax.bitcast_convert_type(x, ones.dtype) & ones, x.dtype)
+
+
+@rounded.defjvp
+def _rounded_jvp(primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, Any]) -> tuple[jax.Array, jax.Array]:
+    return rounded(*primals), tangents[0]
 
 
 def one_kernel(function: Callable[..., Any], *args: Any) -> Any:

@@ -93,16 +93,6 @@ def unpack(pairs: jax.Array, n_regions: int) -> jax.Array:
     return jnp.concatenate([pairs.real, pairs.imag], axis=0)[:n_regions]
 
 
-def scaled(pairs: jax.Array, factor: jax.Array) -> jax.Array:
-    """The pairs times ``(region or 1, run or 1)``, in the dtype of the factor."""
-    half = pairs.shape[1]
-    if factor.shape[0] == 1:
-        first = second = factor
-    else:
-        first, second = factor[:half], jnp.pad(factor[half:], ((0, 2 * half - factor.shape[0]), (0, 0)))
-    return lax.complex(pairs.real.astype(factor.dtype) * first, pairs.imag.astype(factor.dtype) * second)
-
-
 def stationary_normal(keys: jax.Array, n_regions: int) -> jax.Array:
     """One normal number per region and run for an initial value, from a counter that no step uses."""
     last = jnp.full((), 0xFFFFFFFF, jnp.uint32)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from xmass.core import engine
+from xmass.core.kernel import all_ones
 from xmass.core.model import NeuralMass, Uniform, noise_fields
 from xmass.labelled.parameters import node_of
 from xmass.labelled.resolve import Resolved, history_of
@@ -209,6 +210,7 @@ def _arguments(resolved: Resolved, members: np.ndarray, cache: _StructureArrays)
     """Everything but the stimulus that a tile's program takes."""
     dtype = resolved.config.precision
     args: dict[str, Any] = {"dt": jnp.asarray(resolved.config.dt, dtype), "strength": jnp.zeros((1, 1), dtype)}
+    args["ones"] = jnp.asarray(all_ones(dtype))
     args["params"] = {
         path: jnp.asarray(_wide(value.take(resolved.sizes, members), len(members)), dtype)
         for path, value in resolved.values.items()
