@@ -185,7 +185,7 @@ def finish(program: Program, carry: Carry, args: dict, step: jax.Array) -> dict[
                 histories[source] = delay.read_past(carry.rings[key], slot, program.delay.history)
     finite = jnp.ones(program.width, bool)
     for leaf in jax.tree.leaves((carry.states, carry.observers)):
-        if leaf.ndim and leaf.shape[-1] == program.width:
+        if leaf.shape == (program.regions, program.width):
             finite = finite & jnp.isfinite(leaf).all(axis=tuple(range(leaf.ndim - 1)))
     return {
         "reductions": reductions,

@@ -40,8 +40,8 @@ class Input(NamedTuple):
 class Output(NamedTuple):
     """A quantity derived from the state by the method of the same name, ``method(s, u)``.
 
-    ``uses_input`` says that it reads ``u`` (the coupling and stimulus at the time of the state), which costs one more
-    evaluation of the coupling per step while it is monitored.
+    ``uses_input`` says that it reads ``u``, which costs one more evaluation of the coupling per step while it is monitored: the
+    coupling is that of the state's own time, stimulus and coloured noise are those held over the step that led to the state.
     """
 
     name: str

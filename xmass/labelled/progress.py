@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from types import TracebackType
 from typing import Any
 
 _QUIET_SECONDS = 3.0
+_LOG_SECONDS = 15.0
 
 
 class Bar:
@@ -21,8 +23,15 @@ class Bar:
         if self.show is not False:
             from tqdm.auto import tqdm
 
-            delay = 0.0 if self.show else _QUIET_SECONDS
-            self.bar = tqdm(total=self.total, desc=self.label, unit=" steps", unit_scale=True, delay=delay, leave=bool(self.show))
+            self.bar = tqdm(
+                total=self.total,
+                desc=self.label,
+                unit=" steps",
+                unit_scale=True,
+                delay=0.0 if self.show else _QUIET_SECONDS,
+                leave=bool(self.show),
+                mininterval=0.1 if sys.stderr.isatty() or "ipykernel" in sys.modules else _LOG_SECONDS,  # a log gets few lines
+            )
         return self
 
     def add(self, steps: int) -> None:

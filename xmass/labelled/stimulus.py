@@ -42,8 +42,9 @@ class Stimulus:
         assert self.times is not None
         assert self.value is not None
         index = np.clip(np.searchsorted(self.times, at + 1e-9 * max(dt, 1.0), side="right") - 1, 0, len(self.times) - 1)
-        series = self.value.take(sizes, runs)
-        picked = series[:, index]
+        position = dict(zip(sizes, np.unravel_index(runs, tuple(sizes.values())), strict=True)) if self.value.dims else {}
+        own = tuple(position[d][:, None] for d in self.value.dims)
+        picked = self.value.array[(*own, index[None, :])] if own else self.value.array[index][None]  # these times of these runs alone
         return (picked[:, :, None] if picked.ndim == 2 else picked).transpose(1, 2, 0)
 
     def called(self, at: np.ndarray, regions: int) -> np.ndarray:

@@ -43,6 +43,7 @@ def plan_structures(values: dict[str, Value], sizes: dict[str, int], *, rule: st
     dims = structure_dims(values, sizes)
     shape = tuple(sizes[d] for d in dims)
     count = int(np.prod(shape, dtype=np.int64))
+    _check_count(count, values[WEIGHTS].array.shape[-1])
 
     def spread(name: str) -> np.ndarray:
         value = values[name]
@@ -71,11 +72,25 @@ def plan_structures(values: dict[str, Value], sizes: dict[str, int], *, rule: st
     return Structures(dims, count, weights, plan, float(used.max()) * dt)
 
 
+def _check_count(count: int, regions: int) -> None:
+    """Plans of many connectomes or speeds fit into memory: about eight matrices of float64 each while they are made."""
+    needed = 8 * 8 * count * regions**2
+    if needed > _memory():
+        raise ValueError(
+            f"{count} connectomes (or speeds, which are delays of their own) of {regions} regions need {needed / 1e9:.3g} GB to plan. "
+            "Run them in parts, a selection of params each."
+        )
+
+
+def _memory() -> float:
+    """Half of the machine's memory, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+
+
 def _check_memory(steps: np.ndarray, speed: np.ndarray, dt: float, regions: int, width: int) -> None:
     longest = float(steps.max(initial=0))
     elements = regions * (2 * longest + 64) * width
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
-    if elements > _INDEX_LIMIT or elements * 8 > available:
+    if elements > _INDEX_LIMIT or elements * 8 > _memory():
         raise ValueError(
             f"the longest delay is {longest * dt:g} ms, {longest:.3g} steps of {dt:g} ms: its history needs "
             f"{elements * 8 / 1e9:.3g} GB for {regions} regions and {width} runs. "
