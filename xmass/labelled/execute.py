@@ -15,8 +15,9 @@ import numpy as np
 from xmass.core import engine
 from xmass.core.kernel import all_ones
 from xmass.core.model import NeuralMass, Uniform, noise_fields
+from xmass.labelled.initial import history_of
 from xmass.labelled.parameters import node_of
-from xmass.labelled.resolve import Resolved, history_of
+from xmass.labelled.resolve import Resolved
 from xmass.labelled.schema import INITIAL
 
 Report = Callable[[int], None]

@@ -15,6 +15,7 @@ from xmass.core.integrate import STAGES_AHEAD
 from xmass.core.model import NeuralMass, Uniform, declared_parameters, noise_fields, replace
 from xmass.core.noise import trial_seeds
 from xmass.core.observe import Source
+from xmass.labelled.initial import first_step, initial_items, initial_values
 from xmass.labelled.monitors import Graph, Monitors, build_graph, check_functions, segment_length
 from xmass.labelled.network import Network
 from xmass.labelled.parameters import Spec, System, node_of, observation_parameters, system_parameters
@@ -33,7 +34,6 @@ from xmass.labelled.schema import (
     DISTANCES,
     DIVERGED,
     INITIAL,
-    LAG,
     LONG_NAME,
     REGION,
     REGION_OTHER,
@@ -47,7 +47,7 @@ from xmass.labelled.schema import (
 from xmass.labelled.stimulus import Stimulus, resolve_inputs
 from xmass.labelled.structure import Structures, plan_structures, structure_dims
 from xmass.labelled.suggest import nearest
-from xmass.labelled.units import dequantify, milliseconds, to_declared
+from xmass.labelled.units import dequantify, milliseconds
 from xmass.labelled.values import Dims, Value, to_value
 
 _DEFAULT_TILE = 16
@@ -126,7 +126,7 @@ def resolve(config: Config, request: Request) -> Resolved:
     """Check, align and convert everything; plan the program."""
     request = _plain(request)
     model = node_of(config.system)
-    start = _first_step(request.initial)
+    start = first_step(request.initial)
     steps = whole_steps(request.duration, config.dt, "duration")
     if steps == 0:
         raise ValueError("duration is 0 ms, needs at least one step.")
@@ -165,7 +165,7 @@ def resolve(config: Config, request: Request) -> Resolved:
 
     plain = {p: s for p, s in specs.items() if not p.startswith(f"{INITIAL}.") and (p != SPEED or p in given or s.value is not None)}
     values = {path: to_value(given.get(path, s.value), s, dims, config.regions) for path, s in plain.items()}
-    initial, lags = _initial_values(given, specs, dims, config)
+    initial, lags = initial_values(given, specs, dims, config.regions)
     values |= initial
     random = bool(noise_fields(model)) or any(isinstance(s.initial, Uniform) and f"{INITIAL}.{s.name}" not in given for s in model.states)
     seeds = _seeds(seed_raw, dims, random)
@@ -219,15 +219,6 @@ def _plain(request: Request) -> Request:
     return dataclasses.replace(request, params=plain(request.params), inputs=each(request.inputs), initial=each(request.initial))
 
 
-def _first_step(initial: Any) -> int:
-    if isinstance(initial, xr.Dataset) and STEP in initial:
-        steps = np.unique(np.asarray(initial[STEP].values))
-        if len(steps) != 1:
-            raise ValueError(f"initial has several values of {STEP!r}: {steps[:5].tolist()}. Continue from one time at once.")
-        return int(steps[0])
-    return 0
-
-
 def _sample_every(value: Any, dt: float) -> int:
     if value is None:
         return 1
@@ -260,7 +251,7 @@ def _given(request: Request, specs: dict[str, Spec], model: NeuralMass) -> tuple
                 continue
             elif not set(params[name].dims) & {REGION, REGION_OTHER}:
                 coords[path] = params[name]
-    for path, value in _initial_items(request.initial, model):
+    for path, value in initial_items(request.initial, model):
         if path in given:
             raise ValueError(f"{path} is given twice, in params and in initial=. Give it once.")
         if path not in known:
@@ -272,28 +263,6 @@ def _given(request: Request, specs: dict[str, Spec], model: NeuralMass) -> tuple
             raise ValueError(f"seed is given twice, as seed= and in {where}. Give it once.")
         given[SEED] = request.seed
     return given, coords
-
-
-def _initial_items(initial: Any, model: NeuralMass) -> list[tuple[str, Any]]:
-    if initial is None:
-        return []
-    if isinstance(initial, xr.Dataset):
-        names = [str(n) for n in initial.variables if str(n).startswith(f"{INITIAL}.") and n != STEP]
-        states = {s.name for s in model.states}
-        if not names and states & set(map(str, initial.data_vars)):
-            raise ValueError(
-                "initial is a Dataset without 'initial.<state>'. Continue from a result of run(..., restart=True), or give states: "
-                "initial={'x': ds.x.isel(time=-1)}."
-            )
-        if not names:
-            raise ValueError(f"initial is a Dataset with {sorted(map(str, initial.data_vars))}, needs 'initial.<state>' variables.")
-        items = [(n, initial[n].drop_vars([c for c in initial[n].coords if c not in initial[n].dims])) for n in names]
-        if SEED in initial.variables:
-            items.append((SEED, initial[SEED].drop_vars([c for c in initial[SEED].coords if c not in initial[SEED].dims])))
-        return items
-    if isinstance(initial, Mapping):
-        return [(str(n) if str(n).startswith(f"{INITIAL}.") else f"{INITIAL}.{n}", v) for n, v in initial.items()]
-    raise TypeError(f"initial is a {type(initial).__name__}, needs a mapping of states, or a result of run(..., restart=True).")
 
 
 def _sources(config: Config, request: Request, given: dict[str, Any], specs: dict[str, Spec]) -> list[tuple[Any, str]]:
@@ -359,56 +328,6 @@ def _seeds(seed: Any, dims: Dims, random: bool) -> Value | None:
     if set(own) != set(seed.dims):
         raise ValueError(f"seed has the dims {seed.dims}; it may vary over runs, not over regions or time.")
     return Value(own, np.asarray(seed.transpose(*own).values), ())
-
-
-# ---------------------------------------------------------------------------------------------------------------- initial state
-def _initial_values(
-    given: dict[str, Any], specs: dict[str, Spec], dims: Dims, config: Config
-) -> tuple[dict[str, Value], dict[str, np.ndarray]]:
-    """Initial values that are given or declared as numbers, and the lags [ms] of those that are histories."""
-    found, lags = {}, {}
-    for path, spec in specs.items():
-        if not path.startswith(f"{INITIAL}."):
-            continue
-        raw = given.get(path, spec.value)
-        if raw is None or isinstance(raw, Uniform):
-            continue
-        has_lag = isinstance(raw, xr.DataArray) and LAG in raw.dims
-        if has_lag:
-            raw = _lag_order(raw, path)
-            lags[path] = np.asarray(raw[LAG].values, dtype=np.float64)
-        found[path] = to_value(raw, spec, dims, config.regions, inner=(LAG,) if has_lag else ())
-    return found, lags
-
-
-def _lag_order(raw: xr.DataArray, path: str) -> xr.DataArray:
-    if LAG not in raw.coords:
-        raise ValueError(f"{path} has the dim 'lag' without lags. Add them in ms, 0 is the start: .assign_coords(lag=('lag', lags)).")
-    lags = to_declared(raw[LAG].reset_coords(drop=True), "ms", f"the lag of {path}").values
-    if not np.isfinite(lags).all() or (lags < 0).any():
-        raise ValueError(
-            f"{path} has negative or missing lags; lag is the time before the start in ms, 0 is the start, larger is earlier. "
-            "Use .assign_coords(lag=-times)."
-        )
-    if len(np.unique(lags)) != len(lags):
-        raise ValueError(f"{path} repeats lags, needs each once. Use .drop_duplicates('lag').")
-    return raw.assign_coords({LAG: lags}).sortby(LAG)
-
-
-def history_of(value: Value, lags: np.ndarray, count: int, dt: float, path: str, sizes: dict[str, int], runs: np.ndarray) -> np.ndarray:
-    """A history as ``(run or 1, step, region or 1)`` for the last ``count`` steps, newest last, by linear interpolation in lag."""
-    wanted = np.arange(count)[::-1] * dt
-    check_history(lags, count, dt, path)
-    taken = value.take(sizes, runs)
-    upper = np.clip(np.searchsorted(lags, wanted - 1e-6 * dt), 0, len(lags) - 1)
-    lower = np.maximum(upper - 1, 0)
-    gap = np.where(upper > lower, lags[upper] - lags[lower], 1.0)
-    part = np.where(upper > lower, np.clip((wanted - lags[lower]) / gap, 0.0, 1.0), 1.0)
-    part = np.where(np.abs(part - 1.0) < 1e-9, 1.0, part)
-    shape = (1, count) + (1,) * (taken.ndim - 2)
-    low, high = taken[:, lower], taken[:, upper]
-    mixed = np.where(part.reshape(shape) == 1.0, high, low * (1.0 - part.reshape(shape)) + high * part.reshape(shape))
-    return mixed if mixed.ndim == 3 else mixed[:, :, None]
 
 
 # ---------------------------------------------------------------------------------------------------------------- program
