@@ -164,6 +164,22 @@ def test_another_configuration_is_refused_with_the_difference_named(tmp_path, fu
     assert tree(tmp_path) == before
 
 
+def test_other_orders_are_other_runs_and_never_written_into_a_store(tmp_path):
+    # Three w and three a: each chunk of the one order fits the other, transposed.
+    sim, store = xm.Simulator(xm.HopfStep(), dt=0.1), tmp_path / "s.zarr"
+    w, a = ("w", [0.1, 0.2, 0.3]), ("a", [-0.1, 0.1, 0.2])
+    call = dict(monitors=["x", "y"], initial={"x": 0.1})
+    whole = sim.run_to_zarr(store, 2.0, xr.Dataset({"w": w, "a": a}), chunks={"w": 1}, **call).load()
+    forget(store, ((1, 3), (0, 3)))
+    before = tree(tmp_path)
+    with pytest.raises(ValueError, match=r'dims: \["w", "a"\] -> \["a", "w"\]; order of parameters: \["w", "a"\] -> \["a", "w"\]'):
+        sim.run_to_zarr(store, 2.0, xr.Dataset({"a": a, "w": w}), **call)
+    with pytest.raises(ValueError, match=r'order of monitors: \["x", "y"\] -> \["y", "x"\]'):
+        sim.run_to_zarr(store, 2.0, xr.Dataset({"w": w, "a": a}), **call | {"monitors": ["y", "x"]})
+    assert tree(tmp_path) == before
+    xr.testing.assert_identical(sim.run_to_zarr(store, 2.0, xr.Dataset({"w": w, "a": a}), **call).load(), whole)
+
+
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
     store = tmp_path_factory.mktemp("full") / "s.zarr"

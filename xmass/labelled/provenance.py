@@ -11,6 +11,7 @@ import importlib.metadata
 import inspect
 import json
 import platform
+from collections.abc import Mapping
 from types import CodeType
 from typing import Any
 
@@ -28,6 +29,7 @@ CONFIG_HASH = "config_hash"
 VERSIONS = "versions"
 _INLINE_BYTES = 1_000_000
 _FEW = 8
+_LABELS = "labels"
 _PACKAGES = ("jax", "jaxlib", "numpy", "xarray", "equinox")
 _OWN = "xmass."
 
@@ -48,7 +50,10 @@ def _installed(name: str) -> bool:
 
 
 class Encoder:
-    """Turns a configuration into JSON values. Arrays up to 1 MB in all are kept; larger ones become their sha256."""
+    """Turns a configuration into JSON values. Arrays up to 1 MB in all are kept; larger ones become their sha256.
+
+    JSON sorts its names, but the order of variables, monitors and couplings decides dims and sums: it is kept as a list beside them.
+    """
 
     def __init__(self) -> None:
         self.inline = 0
@@ -63,7 +68,8 @@ class Encoder:
             return float(value) if np.isfinite(value) else {"float": repr(float(value))}
         if isinstance(value, xr.Dataset):
             value = dequantify(value)
-            return {"dataset": {str(n): self.encode(v) for n, v in value.variables.items()}, "coords": sorted(map(str, value.coords))}
+            variables = {str(n): self.encode(v) for n, v in value.variables.items()}
+            return {"dataset": variables, "order": list(variables), "coords": sorted(map(str, value.coords))}
         if isinstance(value, xr.Variable):
             attrs = {str(k): str(v) for k, v in value.attrs.items() if k in ("units", "axis")}
             return {"dims": list(map(str, value.dims)), "data": self.encode(np.asarray(value.values)), "attrs": attrs}
@@ -77,8 +83,9 @@ class Encoder:
             return {"uniform": [value.low, value.high]}
         if isinstance(value, Network | eqx.Module):
             return self._module(value)
-        if isinstance(value, dict):
-            return {"mapping": {str(k): self.encode(v) for k, v in value.items()}}
+        if isinstance(value, Mapping):
+            found = {str(k): self.encode(v) for k, v in value.items()}
+            return {"mapping": found, "order": list(found)}
         if isinstance(value, list | tuple):
             return [self.encode(v) for v in value]
         if callable(value):
@@ -88,13 +95,21 @@ class Encoder:
     def _array(self, value: np.ndarray) -> Any:
         if value.dtype.kind in "OUT":
             labels = [v if isinstance(v, bool | int | float) else str(v) for v in value.ravel().tolist()]
-            return {"labels": labels, "shape": list(value.shape)}
+            text = canonical_json(labels).encode()
+            if self._has_room(len(text)):
+                return {"labels": labels, "shape": list(value.shape)}
+            return {"dtype": _LABELS, "shape": list(value.shape), "sha256": hashlib.sha256(text).hexdigest()}
         data = np.ascontiguousarray(value).reshape(value.shape)
         head = {"dtype": data.dtype.str, "shape": list(data.shape)}
-        if self.inline + data.nbytes <= _INLINE_BYTES:
-            self.inline += data.nbytes
+        if self._has_room(data.nbytes):
             return {**head, "base64": base64.b64encode(data.tobytes()).decode()}
         return {**head, "sha256": hashlib.sha256(data.tobytes()).hexdigest()}
+
+    def _has_room(self, count: int) -> bool:
+        """Whether so many bytes more are kept; counts them if they are."""
+        fits = self.inline + count <= _INLINE_BYTES
+        self.inline += count if fits else 0
+        return fits
 
     def _module(self, value: Any) -> Any:
         cls = type(value)
@@ -148,7 +163,7 @@ def decode(value: Any) -> Any:
     if "float" in value:
         return float(value["float"])
     if "dataset" in value:
-        variables = {n: _decode_variable(v) for n, v in value["dataset"].items()}
+        variables = {n: _decode_variable(value["dataset"][n]) for n in value.get("order") or value["dataset"]}
         return xr.Dataset(variables).set_coords(value["coords"])
     if "dataarray" in value:
         variable = _decode_variable(value["dataarray"])
@@ -162,7 +177,7 @@ def decode(value: Any) -> Any:
     if "uniform" in value:
         return Uniform(*value["uniform"])
     if "mapping" in value:
-        return {k: decode(v) for k, v in value["mapping"].items()}
+        return {k: decode(value["mapping"][k]) for k in value.get("order") or value["mapping"]}
     if "function" in value:
         raise Missing(f"the function {value['function']}")
     return _decode_module(value)
@@ -204,7 +219,9 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
         found = []
         for key in sorted(set(old) | set(new)):
             at = path if key in _WRAPPERS else f"{path}.{key}" if path else key
-            if key not in old:
+            if key == "order" and (_is_ordered(old) or _is_ordered(new)):
+                found += _orders_differ(old.get(key, []), new.get(key, []), path)
+            elif key not in old:
                 found.append(f"{at}: absent -> {_short(new[key])}")
             elif key not in new:
                 found.append(f"{at}: {_short(old[key])} -> absent")
@@ -212,6 +229,16 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
                 found += differences(old[key], new[key], at)
         return found
     return [f"{path}: {_short(old)} -> {_short(new)}"]
+
+
+def _is_ordered(value: dict[str, Any]) -> bool:
+    return "dataset" in value or "mapping" in value
+
+
+def _orders_differ(old: list[str], new: list[str], path: str) -> list[str]:
+    """How the order of the names that both have differs."""
+    before, after = [n for n in old if n in new], [n for n in new if n in old]
+    return [] if before == after else [f"order of {path}: {_short(before)} -> {_short(after)}"]
 
 
 def _is_array(value: Any) -> bool:
@@ -237,7 +264,8 @@ def _short(value: Any) -> str:
             return str(decode(value).tolist())
         if _is_array(value):
             kept = f" with sha256 {value['sha256'][:8]}" if "sha256" in value else ""
-            return f"{np.dtype(value['dtype']).name} of shape {tuple(value['shape'])}{kept}"
+            name = _LABELS if value["dtype"] == _LABELS else np.dtype(value["dtype"]).name
+            return f"{name} of shape {tuple(value['shape'])}{kept}"
         if "class" in value:
             return value["class"].rpartition(":")[2]
     text = json.dumps(value)

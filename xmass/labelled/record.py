@@ -21,12 +21,13 @@ def configuration_of(resolved: Resolved) -> dict[str, Any]:
     encoder = Encoder()
     graph = resolved.graph
     monitors = as_mapping(request.monitors, [s.name for s in node_of(config.system).states])
-    params = None if request.params is None else request.params.compute()
+    params = None if request.params is None else _in_order_of_dims(request.params.compute())
     seed = None if resolved.seeds is None or SEED in _names(params) or _continues(request) else _seed_array(resolved)
     delays = config.system.delays if isinstance(config.system, Network) else None
     return {
         "system": encoder.encode(config.system),
         "parameters": encoder.encode(params),
+        "dims": list(resolved.sizes),
         "regions": encoder.encode(config.regions),
         "dt": config.dt,
         "method": config.method,
@@ -45,6 +46,13 @@ def configuration_of(resolved: Resolved) -> dict[str, Any]:
         "initial": encoder.encode(_initial_record(request.initial)),
         "restart": request.restart,
     }
+
+
+def _in_order_of_dims(params: xr.Dataset) -> xr.Dataset:
+    """The Dataset as its variables alone make it again: ``transpose`` turns variables, a Dataset's own order of dims stays."""
+    order = [str(d) for d in params.sizes]
+    variables = {str(n): v.transpose(*(d for d in order if d in v.dims)) for n, v in params.variables.items()}
+    return xr.Dataset(variables).set_coords(list(params.coords))
 
 
 def _names(params: xr.Dataset | None) -> set[str]:
