@@ -24,7 +24,7 @@ from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION, Missing, decod
 from xmass.labelled.rebuild import rebuild
 from xmass.labelled.record import result_attrs
 from xmass.labelled.resolve import Config, Request, resolve
-from xmass.labelled.schema import INITIAL, LONG_NAME, REGION, UNITS
+from xmass.labelled.schema import INITIAL, LONG_NAME, REGION, SEED, UNITS
 from xmass.labelled.units import milliseconds, to_declared
 
 Method = Literal["heun", "euler", "rk4", "exp_euler"]
@@ -303,6 +303,8 @@ def rerun(
     sim: Simulator | None = None,
     params: xr.Dataset | None = None,
     monitors: Monitors = None,
+    inputs: Mapping[str, Any] | None = None,
+    initial: Any = None,
     progress: bool | None = None,
 ) -> xr.Dataset:
     """Make a result again from its own record.
@@ -311,8 +313,8 @@ def rerun(
     ----------
     ds : Dataset
         A result of ``run`` or ``run_to_zarr``.
-    sim, params, monitors
-        What the record cannot rebuild (user code, arrays of more than 1 MB); checked by hash against the record.
+    sim, params, monitors, inputs, initial
+        What the record cannot rebuild (user code, arrays of more than 1 MB), as the run was given it; checked by hash.
 
     Returns
     -------
@@ -337,14 +339,14 @@ def rerun(
     made = sim if sim is not None else _decode_part(record, "system", "sim", _simulator_of)
     request = Request(
         duration=record["duration"],
-        params=params if params is not None else _decode_part(record, "parameters", "params", lambda r: decode(r["parameters"])),
-        monitors=monitors if monitors is not None else _decode_part(record, "monitors", "monitors", lambda r: decode(r["monitors"])),
+        params=_recorded(record, "parameters", "params") if params is None else params,
+        monitors=_recorded(record, "monitors", "monitors") if monitors is None else monitors,
         transient=record["transient"],
         sample_every=record["sample_every"],
         batch_size=record["batch_size"],
-        seed=decode(record["seed"]),
-        inputs=_decode_part(record, "inputs", None, lambda r: decode(r["inputs"])),
-        initial=_decode_part(record, "initial", None, lambda r: decode(r["initial"])),
+        seed=_recorded_seed(record, ds),
+        inputs=_recorded(record, "inputs", "inputs") if inputs is None else inputs,
+        initial=_recorded(record, "initial", "initial") if initial is None else initial,
         restart=record["restart"],
     )
     resolved = resolve(made.config, request)
@@ -373,12 +375,25 @@ def _simulator_of(record: dict[str, Any]) -> Simulator:
     )
 
 
-def _decode_part(record: dict[str, Any], part: str, argument: str | None, make: Any) -> Any:
+def _decode_part(record: dict[str, Any], part: str, argument: str, make: Any) -> Any:
     try:
         return make(record)
     except Missing as missing:
-        fix = f"Give it: xm.rerun(ds, {argument}=...)." if argument else f"Call Simulator.run with the same {part}= instead."
-        raise ValueError(f"the record's {part} has {missing}. {fix}") from None
+        raise ValueError(f"the record's {part} has {missing}. Give it: xm.rerun(ds, {argument}=...).") from None
+
+
+def _recorded(record: dict[str, Any], part: str, argument: str) -> Any:
+    return _decode_part(record, part, argument, lambda r: decode(r[part]))
+
+
+def _recorded_seed(record: dict[str, Any], ds: xr.Dataset) -> Any:
+    """The seed of the record; where that holds many as a hash only, those that the result has beside its data."""
+    try:
+        return decode(record["seed"])
+    except Missing as missing:
+        if SEED not in ds.coords:
+            raise ValueError(f"the record's seed has {missing}, and ds has no coordinate 'seed' to take them from.") from None
+        return ds[SEED].drop_vars([c for c in ds[SEED].coords if c not in ds[SEED].dims])
 
 
 def observe(ds: xr.Dataset, monitors: Mapping[str, Observation]) -> xr.Dataset:

@@ -216,6 +216,48 @@ def test_rerun_asks_for_a_function_and_for_large_arrays():
         xm.rerun(run, params=p.assign_coords(a=p.a * 2))
 
 
+def test_rerun_takes_functions_and_large_arrays_of_inputs_and_initial():
+    def wave(t):
+        return 0.1 * np.sin(t)
+
+    run = node().run(1.0, inputs={"x": wave}, initial={"x": 0.1})
+    with pytest.raises(ValueError, match=r"inputs has the function .*wave.*xm\.rerun\(ds, inputs=\.\.\.\)"):
+        xm.rerun(run)
+    xr.testing.assert_identical(xm.rerun(run, inputs={"x": wave}), run)
+    with pytest.raises(ValueError, match=r"not what the result was made from: inputs\.x.*cos"):
+        xm.rerun(run, inputs={"x": np.cos})
+    start = {"x": xr.DataArray(np.linspace(0.0, 0.1, 130_000), dims="start")}
+    run = xm.Simulator(xm.HopfStep(), dt=0.1, tile=4096).run(0.1, initial=start, monitors=["x"])
+    with pytest.raises(ValueError, match=r"hash only.*xm\.rerun\(ds, initial=\.\.\.\)"):
+        xm.rerun(run)
+    xr.testing.assert_identical(xm.rerun(run, initial=start), run)
+    with pytest.raises(ValueError, match=r"not what the result was made from: initial\.x"):
+        xm.rerun(run, initial={"x": 2 * start["x"]})
+
+
+def test_many_labels_are_recorded_by_their_hash():
+    labels = np.array([f"participant-{i:08d}" for i in range(60_000)])  # 1.4 MB as text
+    for dtype in (labels.dtype, object):
+        p = xr.Dataset({"a": ("subject", np.linspace(0.0, 0.1, labels.size))}, coords={"subject": labels.astype(dtype)})
+        run = xm.Simulator(xm.HopfStep(), dt=0.1, tile=4096).run(0.1, p, monitors=["x"])
+        assert len(run.attrs["configuration"]) < 1_000_000
+        with pytest.raises(ValueError, match=r"shape \(60000,\), kept as a hash only.*xm\.rerun\(ds, params=\.\.\.\)"):
+            xm.rerun(run)
+        xr.testing.assert_identical(xm.rerun(run, params=p), run)
+        other = p.assign_coords(subject=np.roll(labels, 1))
+        with pytest.raises(ValueError, match=r"parameters\.subject: labels of shape \(60000,\) with sha256 \w+ -> labels of"):
+            xm.rerun(run, params=other)
+
+
+def test_many_seeds_are_those_of_the_result():
+    run = xm.Simulator(xm.HopfStep(noise_x=xm.WhiteNoise(sigma=0.1)), dt=0.1, tile=4096).run(0.1, monitors=["x"], batch_size=130_000)
+    xr.testing.assert_identical(xm.rerun(run), run)
+    with pytest.raises(ValueError, match="no coordinate 'seed'"):
+        xm.rerun(run.drop_vars("seed"))
+    with pytest.raises(ValueError, match="not what the result was made from: seed"):
+        xm.rerun(run.assign_coords(seed=run.seed + 1))
+
+
 def test_the_record_holds_the_whole_configuration():
     run = network(SC).run(2.0, monitors=["x"], transient=1.0, sample_every=2, inputs={"y": 0.1}, initial=START)
     record = json.loads(run.attrs["configuration"])
