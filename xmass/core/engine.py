@@ -437,7 +437,8 @@ def advance_node(
     made = due_rows(node.period, segment)
     if node.period <= segment:
         per = node.period // node.period_in
-        lo, hi = -(-block.lo // per), block.hi // per
+        whole = observation.windowed and not observation.state_names
+        lo, hi = -(-block.lo // per) if whole else block.lo // per, block.hi // per
     else:
         lo, hi = jnp.int32(0), jnp.where(due, 1, 0).astype(jnp.int32)
     first = (t0 + segment) // node.period - made

@@ -53,9 +53,16 @@ class Observation(eqx.Module):
     """Dims of the result of a reduction, before the run axis: these two, ``("region",)``, or none."""
     state_names: ClassVar[tuple[str, ...]] = ()
     """Names of the leaves of the state that a continued run needs."""
+    windowed: ClassVar[bool] = True
+    """Every output row is made from all input rows since the one before; False where it needs the last of them alone."""
 
     of: eqx.AbstractVar[Any]
     name: eqx.AbstractVar[str]
+
+    @property
+    def fewest(self) -> int:
+        """Input rows without which a reduction has no meaning."""
+        return 1
 
     def timing(self, row: float) -> Timing:
         """Frame and period, for input rows ``row`` ms apart. Raises ValueError if they do not fit."""
@@ -102,28 +109,43 @@ def due_rows(period: int, segment: int) -> int:
     return max(segment // period, 1)
 
 
+_SHORTEST = 8
+
+
 def choose_segment(periods: list[int], frames: list[int], *, block: int, limit: int, most: int) -> int:
     """Steps per segment: every period divides it or is divided by it, every frame divides it.
 
-    ``limit`` is the preferred largest length, ``most`` the largest allowed, ``block`` a length that wastes no delayed read.
+    ``limit`` is the preferred largest length, ``most`` the largest allowed, ``block`` a length that wastes no delayed read. A
+    length below 8, which coprime periods leave, is taken only where none fits between ``limit`` and ``most``.
     """
     unit = math.lcm(1, *frames)
-
-    def fits(k: int) -> bool:
-        return all(p % k == 0 or k % p == 0 for p in periods)
-
-    candidates = [k for k in range(unit, max(limit, unit) + 1, unit) if fits(k)]
-    if candidates:
-        return max(candidates, key=lambda k: k / (-(-k // block) * block) * k / (k + 16))
-    k = unit
-    while k <= most:
-        if fits(k):
-            return k
-        k += unit
+    limit = max(limit, unit)
+    candidates = [k for k in range(unit, limit + 1, unit) if all(p % k == 0 or k % p == 0 for p in periods)]
+    best = max(candidates, key=lambda k: k / (-(-k // block) * block) * k / (k + 16), default=0)
+    if best >= min(_SHORTEST, limit):
+        return best
+    longer = min((k for k in _beyond(periods, unit, limit) if k <= most), default=best)
+    if longer:
+        return longer
     raise ValueError(
         f"the monitors have periods of {sorted(set(periods))} steps and advance by {sorted(set(frames))} steps, which share no segment "
         f"of at most {most} steps. Choose periods that are multiples of each other, or a smaller dt."
     )
+
+
+def _beyond(periods: list[int], unit: int, limit: int) -> list[int]:
+    """Lengths above ``limit`` that fit, the smallest among them: multiples of the shorter periods that divide the longer ones."""
+    ordered = sorted(set(periods))
+    found = []
+    for split in range(len(ordered) + 1):
+        base, whole = math.lcm(unit, *ordered[:split]), math.gcd(*ordered[split:])
+        if not whole:
+            found.append((limit // base + 1) * base)
+        elif whole % base == 0:
+            rest = whole // base
+            low = [d for d in range(1, math.isqrt(rest) + 1) if rest % d == 0]
+            found += [base * d for d in (*low, *(rest // d for d in low)) if base * d > limit]
+    return found
 
 
 def zeros_like_row(like: jax.Array) -> jax.Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -78,6 +78,8 @@ class Subsample(Observation):
     >>> xm.Simulator(xm.HopfStep(), dt=0.1).run(20.0, monitors={"sparse": sparse}).sparse.sizes["sparse_time"]
     4
     """
+
+    windowed: ClassVar[bool] = False
 
     of: Any = eqx.field(static=True, kw_only=True)
     period: Any = time_field()

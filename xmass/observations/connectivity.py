@@ -23,7 +23,7 @@ class FunctionalConnectivity(Observation):
     of : str, Observation or callable
         A series: a state, an output or another observation such as :class:`BOLDSignal`.
     detrend : {"linear", None}
-        Remove each region's linear trend over time first.
+        Remove each region's linear trend over time first. It needs at least 4 samples, 3 without.
     name : str
         Name under which the observation is listed.
 
@@ -41,6 +41,11 @@ class FunctionalConnectivity(Observation):
     of: Any = eqx.field(static=True, kw_only=True)
     detrend: Literal["linear"] | None = eqx.field(default=None, static=True, kw_only=True)
     name: str = eqx.field(default="fc", static=True, kw_only=True)
+
+    @property
+    def fewest(self) -> int:
+        """Two points, or three without their trend, lie on a line: their correlation is 1 or -1 whatever they are."""
+        return 4 if self.detrend else 3
 
     def timing(self, row: float) -> Timing:
         return Timing(1, 0)
