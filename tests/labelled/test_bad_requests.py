@@ -282,7 +282,7 @@ def stored():
 
 STORED = {
     "no Dataset": (lambda: xm.observe(stored().x, {"m": bold()}), TypeError, "observe needs a Dataset", "to_dataset"),
-    "no observation": (lambda: xm.observe(stored(), {"m": "x"}), TypeError, "mapping of names to observations", "xm.BOLDSignal"),
+    "no observation": (lambda: xm.observe(stored(), bold()), TypeError, "needs a list of names or a mapping", "xm.BOLDSignal"),
     "unknown variable": (lambda: xm.observe(stored(), {"m": bold(of="z")}), KeyError, "monitor 'm' observes 'z'", "it has 'x'"),
     "NaN": (lambda: xm.observe(stored() * np.nan, {"m": bold()}), ValueError, "x holds NaN"),
     "uneven times": (lambda: xm.observe(stored().isel(time=[0, 1, 3]), {"m": bold()}), ValueError, "not uniform", "ds.interp("),

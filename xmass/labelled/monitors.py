@@ -128,10 +128,15 @@ class PerRun:
 
 
 def check_functions(graph: Graph, model: NeuralMass, regions: int, precision: str) -> None:
-    """Try every function of the state on shapes alone: it must give one real number for each region."""
+    """Functions of a model's states; see :func:`check_functions_of`."""
+    check_functions_of(graph, [s.name for s in model.states], regions, precision)
+
+
+def check_functions_of(graph: Graph, names: Sequence[str], regions: int, precision: str) -> None:
+    """Try every function of the named series on shapes alone: it must give one real number for each region."""
     for source in dict.fromkeys(n.input for n in graph.nodes if isinstance(n.input, Source) and n.input.kind == "function"):
         with jax.enable_x64(precision == "float64"):
-            states = {s.name: jax.ShapeDtypeStruct((regions,), precision) for s in model.states}
+            states = {n: jax.ShapeDtypeStruct((regions,), precision) for n in names}
             made = trace(lambda s, f=source.function.function: f(SimpleNamespace(**s)), states, where=f"monitor {source.name!r}")
         shape, dtype = getattr(made, "shape", None), getattr(made, "dtype", None)
         if shape is None or dtype is None:

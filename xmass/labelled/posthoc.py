@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import math
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -16,32 +16,33 @@ from xmass.core.engine import advance_node
 from xmass.core.model import bound
 from xmass.core.observe import Block, Node, Observation, Source
 from xmass.labelled.execute import columns
-from xmass.labelled.monitors import Graph, graph_of, segment_length
+from xmass.labelled.monitors import Graph, Monitors, as_mapping, check_functions_of, graph_of, segment_length
 from xmass.labelled.parameters import observation_parameters
+from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION
 from xmass.labelled.rebuild import stamps
-from xmass.labelled.schema import REGION, REGION_OTHER, TIME, time_attrs, time_dim
-from xmass.labelled.units import factor
+from xmass.labelled.refuse import check_reductions, window
+from xmass.labelled.schema import LONG_NAME, REGION, REGION_OTHER, TIME, UNITS, time_attrs, time_dim
+from xmass.labelled.units import canonical, factor
 from xmass.labelled.values import Dims, to_value
 
 
-def observe_stored(ds: xr.Dataset, monitors: Mapping[str, Observation]) -> xr.Dataset:
+def observe_stored(ds: xr.Dataset, monitors: Monitors) -> xr.Dataset:
     """See :func:`xmass.observe`."""
     if not isinstance(ds, xr.Dataset):
         raise TypeError(f"observe needs a Dataset of trajectories, got a {type(ds).__name__}: da.to_dataset(name='x').")
-    if not isinstance(monitors, Mapping) or not all(isinstance(m, Observation) for m in monitors.values()):
-        raise TypeError("observe needs a mapping of names to observations: {'bold': xm.BOLDSignal(of='S_e', tr=720.0)}.")
-    dim = str(time_dim(ds, TIME if TIME in ds.dims else None))
+    wanted = as_mapping(monitors, [])
+    dim = _clock_of(ds, wanted)
     names = [str(n) for n, v in ds.data_vars.items() if dim in v.dims and REGION in v.dims and v.dtype.kind == "f"]
-    given = np.asarray(ds[dim].values, dtype=np.float64) * factor(ds[dim].attrs.get("units", "ms"), "ms")
+    scale = factor(ds[dim].attrs.get(UNITS, "ms"), "ms")
+    given = np.asarray(ds[dim].values, dtype=np.float64) * scale
     row = _spacing(given)
     first = round(given[0] / row) - 1
-    units = {n: ds[n].attrs.get("units", "") for n in names}
-    graph = graph_of(dict(monitors), {n: Source("state", n) for n in names}, units, {}, row, 1)
+    units = {n: ds[n].attrs.get(UNITS, "") for n in names}
+    meanings = {n: ds[n].attrs.get(LONG_NAME, "") for n in names}
+    graph = _on_clock(graph_of(wanted, {n: Source("state", n) for n in names}, units, meanings, row, 1), ds, dim)
+    _check_start(graph, first, len(given), row, dim, scale)
     inputs = [n.input for n in graph.nodes if isinstance(n.input, Source)]
     used = names if any(s.kind == "function" for s in inputs) else [s.name for s in inputs]
-    missing = next((u for u in used if ds[u].isnull().any()), None)
-    if missing is not None:
-        raise ValueError(f"{missing} holds NaN; observations need complete series.")
     specs = {p: s for p, s in observation_parameters(list(graph.observations)).items() if s.value is not None}
     dims = Dims()
     for name in used:
@@ -52,7 +53,14 @@ def observe_stored(ds: xr.Dataset, monitors: Mapping[str, Observation]) -> xr.Da
     regions = ds[REGION].values if REGION in ds.coords else np.arange(ds.sizes[REGION])
     runs = dims.runs
     tapes = {n: _tape(ds[n], dims, dim) for n in used}
+    missing = next((n for n, t in tapes.items() if np.isnan(t).any(axis=(0, 1)).all()), None)
+    if missing is not None:
+        raise ValueError(
+            f"{missing} holds NaN in every run; observations need complete series. Take the part that is complete, "
+            f"ds.dropna({dim!r}), or leave it out: ds.drop_vars({missing!r})."
+        )
     dtype = next(iter(tapes.values())).dtype
+    check_functions_of(graph, used, len(regions), str(dtype))
     with jax.enable_x64(dtype == np.float64):
         params = {
             path: jnp.asarray(columns(to_value(s.value, s, dims, regions).take(dims.sizes, np.arange(runs))), dtype)
@@ -60,6 +68,55 @@ def observe_stored(ds: xr.Dataset, monitors: Mapping[str, Observation]) -> xr.Da
         }
         series, reductions = _pass(graph, tapes, params, row, first, runs, len(regions), dtype)
     return _label(graph, series, reductions, dims, ds, regions, row, first)
+
+
+def _clock_of(ds: xr.Dataset, wanted: dict[str, Any]) -> str:
+    """The time dim of the variables that the monitors name; of the Dataset if they name none of its variables."""
+    found: dict[str, str] = {}
+    for what in wanted.values():
+        while isinstance(what, Observation):
+            what = what.of
+        if isinstance(what, str) and what in ds.data_vars:
+            found.setdefault(str(time_dim(ds[what])), what)
+    if len(found) > 1:
+        said = " and ".join(f"{name!r} along {dim!r}" for dim, name in found.items())
+        raise ValueError(f"the monitors observe {said}; one call takes one time dim. Call xm.observe for each and xr.merge the results.")
+    return next(iter(found), None) or str(time_dim(ds, TIME if TIME in ds.dims else None))
+
+
+def _on_clock(graph: Graph, ds: xr.Dataset, dim: str) -> Graph:
+    """The graph with series that are taken as they are on the dim that they have."""
+    plain = [m for m in graph.monitors if m.clock == TIME]
+    taken = next((m.name for m in graph.monitors if m not in plain and dim in (m.name, m.clock)), None)
+    if plain and taken is not None:
+        raise ValueError(f"monitor {taken!r} would be confused with the time dim {dim!r}. Call it otherwise: {{'my_{taken}': ...}}.")
+    unit = canonical(ds[dim].attrs.get(UNITS, "ms"))
+    return graph._replace(
+        monitors=tuple(m._replace(clock=dim, clock_unit=unit, dims=(dim, REGION)) if m in plain else m for m in graph.monitors)
+    )
+
+
+def _check_start(graph: Graph, first: int, length: int, row: float, dim: str, scale: float) -> None:
+    """A stored series serves only observations that can start where it starts, and lasts long enough."""
+    both = list(zip(graph.nodes, graph.observations, strict=True))
+    state = next((o.name for _, o in both if o.state_names), None)
+    if first and state is not None:
+        raise ValueError(
+            f"{state} starts at rest at time 0, and the series starts after {first * row:g} ms: the result would not be that of the run. "
+            "Store the run with transient=0 and cut the result. To start at rest where the series starts: "
+            f"ds.assign_coords({dim}=ds[{dim!r}] - {first * row / scale:g})."
+        )
+    units = {o.name: window(n, o) for n, o in both if not o.reduces}
+    late = next((name for name, unit in units.items() if first % unit), None)
+    if late is not None:
+        every = math.lcm(*units.values())
+        cut = -first % every
+        way = f"Cut it: ds.isel({dim}=slice({cut}, None)), or store" if cut < length else "Store"
+        raise ValueError(
+            f"{late} advances by {units[late] * row:g} ms, and the series starts after {first * row:g} ms, which is not a multiple. "
+            f"{way} the run with transient={first // every * every * row:g}."
+        )
+    check_reductions(graph, first, first + length, row, lambda end: f"a series that lasts to {end * row:g} ms")
 
 
 def _spacing(times: np.ndarray) -> float:
@@ -110,7 +167,9 @@ def _compiled(nodes: tuple[Node, ...], segment: int, row: float, dtype: str) -> 
         new = []
         for node, observation, state in zip(nodes, observations(params), states, strict=True):
             if isinstance(node.input, Source):
-                taken = rows[node.input.name] if node.input.kind == "state" else node.input.function(SimpleNamespace(**rows))
+                like = next(iter(rows.values()))
+                made_of = rows[node.input.name] if node.input.kind == "state" else node.input.function(SimpleNamespace(**rows))
+                taken = jnp.broadcast_to(made_of, like.shape).astype(like.dtype)
                 block = Block(taken, lo, hi, t0, keep, jnp.bool_(True))
             else:
                 made = results[node.input]
@@ -185,4 +244,5 @@ def _label(
         variables[monitor.name] = xr.DataArray(values, dims=(*lead, monitor.clock, REGION), attrs=attrs)
         coords[monitor.clock] = xr.DataArray(times, dims=monitor.clock, attrs=time_attrs(monitor.clock_unit))
     kept = {str(n): c for n, c in ds.coords.items() if n not in coords and set(c.dims) <= {*lead, REGION}}
-    return xr.Dataset(variables, attrs=dict(ds.attrs)).assign_coords({**kept, **coords})
+    attrs = {n: v for n, v in ds.attrs.items() if n not in (CONFIGURATION, CONFIG_HASH)}  # what made ds did not make this
+    return xr.Dataset(variables, attrs=attrs).assign_coords({**kept, **coords})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import xarray as xr
 from xarray.indexes import PandasMultiIndex
 
 from xmass.core.model import NeuralMass, declared_parameters, noise_fields
+from xmass.core.observe import Node, Observation
 from xmass.labelled.monitors import Graph
 from xmass.labelled.network import Network
 from xmass.labelled.parameters import Spec, System, node_of
@@ -76,6 +77,13 @@ def check_history(lags: np.ndarray, count: int, dt: float, path: str) -> None:
         )
 
 
+def window(node: Node, observation: Observation) -> int:
+    """Steps whose multiples a series of observations can start or stop at."""
+    if observation.state_names:
+        return node.timing.frame * node.period_in
+    return node.period if observation.windowed else 1
+
+
 def check_alignment(graph: Graph, start: int, stop: int, restart: bool, dt: float) -> None:
     """A run can stop or continue only where its observations have no half-filled window."""
     stateful = [o.name for o in graph.observations if o.state_names]
@@ -85,8 +93,7 @@ def check_alignment(graph: Graph, start: int, stop: int, restart: bool, dt: floa
     for node, observation in zip(graph.nodes, graph.observations, strict=True):
         if observation.reduces:
             continue
-        unit = node.timing.frame * node.period_in if observation.state_names else node.period
-        unit = 1 if type(observation).__name__ == "Subsample" else unit
+        unit = window(node, observation)
         if start % unit:
             raise ValueError(
                 f"{observation.name} advances by {unit * dt:g} ms; the run continues at {start * dt:g} ms, which is not a multiple."
@@ -99,13 +106,26 @@ def check_alignment(graph: Graph, start: int, stop: int, restart: bool, dt: floa
 
 
 def check_samples(graph: Graph, start: int, keep: int, stop: int, restart: bool, dt: float) -> None:
-    """Every series of a run that stands alone has a sample."""
+    """Every series of a run that stands alone has a sample, every reduction as many as it needs."""
+    check_reductions(graph, keep, stop, dt, lambda end: f"duration={(end - start) * dt:g} or more")
     for monitor in graph.monitors:
         period = graph.nodes[monitor.node].period
         if monitor.clock and stop // period == keep // period and not restart and not start:
             raise ValueError(
                 f"monitor {monitor.name!r} gives a value every {period * dt:g} ms, and none falls between the transient, {keep * dt:g} ms, "
                 f"and the end, {stop * dt:g} ms. Take duration={(keep // period + 1) * period * dt:g} or more."
+            )
+
+
+def check_reductions(graph: Graph, keep: int, stop: int, dt: float, fix: Callable[[int], str]) -> None:
+    """Every reduction has the samples without which it means nothing; ``fix`` says how the series is made to last to a step."""
+    for monitor in graph.monitors:
+        node, fewest = graph.nodes[monitor.node], graph.observations[monitor.node].fewest
+        found = stop // node.period_in - keep // node.period_in
+        if not monitor.clock and found < fewest:
+            raise ValueError(
+                f"monitor {monitor.name!r} needs at least {fewest} samples, one every {node.period_in * dt:g} ms, and between "
+                f"{keep * dt:g} ms and {stop * dt:g} ms are {found}. Take {fix((keep // node.period_in + fewest) * node.period_in)}."
             )
 
 
