@@ -13,7 +13,6 @@ import xarray as xr
 
 from xmass.core.integrate import SCHEMES
 from xmass.core.model import NeuralMass
-from xmass.core.observe import Observation
 from xmass.labelled.checks import check_system, warn_exp_euler
 from xmass.labelled.execute import execute
 from xmass.labelled.monitors import Monitors, build_graph
@@ -396,20 +395,30 @@ def _recorded_seed(record: dict[str, Any], ds: xr.Dataset) -> Any:
         return ds[SEED].drop_vars([c for c in ds[SEED].coords if c not in ds[SEED].dims])
 
 
-def observe(ds: xr.Dataset, monitors: Mapping[str, Observation]) -> xr.Dataset:
+def observe(ds: xr.Dataset, monitors: Monitors) -> xr.Dataset:
     """Apply observations to a stored trajectory; the numbers are those that the run itself would have given.
+
+    A run observes from time 0 and cuts the transient from the result. So a trajectory without its transient serves samples, and
+    averages where it starts at a multiple of their window; an observation with a state, such as :class:`BOLDSignal`, which starts
+    at rest at time 0, needs the whole: run with ``transient=0`` and cut the result. A reduction counts every sample.
 
     Parameters
     ----------
     ds : Dataset
-        Trajectories ``(..., time, region)`` with a uniform time coordinate.
-    monitors : mapping of str to Observation
-        As in :meth:`Simulator.run`; ``of=`` names variables of ``ds``.
+        Trajectories ``(..., time, region)`` with a uniform time coordinate. A run with NaN gives NaN and changes no other.
+    monitors : list of str, or mapping of str to name, Observation or function
+        As in :meth:`Simulator.run`; names, also those in ``of=``, are variables of ``ds`` with one time dim, and a function is
+        given them all.
 
     Returns
     -------
     Dataset
-        One variable per monitor, other dims kept.
+        One variable per monitor, other dims kept. Without the configuration of ``ds``, from which this result cannot be made.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        For anything that does not fit, such as a start within a window, with the call that fixes it.
 
     Examples
     --------
