@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from xarray.indexes import PandasMultiIndex
 
 from xmass.labelled.parameters import Spec
-from xmass.labelled.schema import DIVERGED, LAG, REGION, REGION_OTHER, SPEED, TIME
+from xmass.labelled.schema import DIVERGED, LAG, MATRIX_DIMS, REGION, REGION_OTHER, SPEED, TIME
 from xmass.labelled.units import to_declared
 
 
@@ -37,8 +38,7 @@ class Dims:
                     raise ValueError(
                         f"{origin} holds NaN in the coordinate {name!r}. Give every entry a value, or drop it: .dropna({name!r})."
                     )
-                if len(set(values.tolist())) != len(values):
-                    repeated = sorted({str(v) for v in values.tolist() if values.tolist().count(v) > 1})
+                if repeated := _repeated(values.tolist()):
                     raise ValueError(f"{origin} repeats the labels {repeated} along {name!r}: labels must be different.")
             if name not in self.sizes:
                 self.sizes[name], self.origin[name] = size, origin
@@ -117,6 +117,20 @@ class Value(NamedTuple):
         return self.array[tuple(position[d] for d in self.dims)]
 
 
+def _repeated(labels: list[Any]) -> list[str]:
+    """Labels that occur more than once."""
+    return sorted(str(v) for v, n in Counter(labels).items() if n > 1)
+
+
+def one_region_order(matrix: xr.DataArray) -> xr.DataArray:
+    """A matrix with labels on one region axis has the same on the other, by position."""
+    labelled = [d for d in MATRIX_DIMS if d in matrix.coords]
+    if len(labelled) != 1 or matrix.sizes[REGION] != matrix.sizes[REGION_OTHER]:
+        return matrix
+    other = REGION_OTHER if labelled == [REGION] else REGION
+    return matrix.assign_coords({other: (other, matrix[labelled[0]].values)})
+
+
 def align_regions(data: xr.DataArray, regions: np.ndarray, name: str) -> xr.DataArray:
     """``data`` in the network's region order; a missing, extra or repeated region is named."""
     for dim in (REGION, REGION_OTHER):
@@ -132,9 +146,10 @@ def align_regions(data: xr.DataArray, regions: np.ndarray, name: str) -> xr.Data
             continue
         labels = data[dim].values.tolist()
         known = regions.tolist()
-        repeated = sorted({str(v) for v in labels if labels.count(v) > 1}) if len(set(labels)) != len(labels) else []
-        missing = [str(v) for v in known if v not in set(labels)]
-        extra = [str(v) for v in labels if v not in set(known)]
+        own, wanted = set(labels), set(known)
+        repeated = _repeated(labels)
+        missing = [str(v) for v in known if v not in own]
+        extra = [str(v) for v in labels if v not in wanted]
         if repeated or missing or extra:
             said = [f"{what} {names[:5]}" for what, names in (("repeats", repeated), ("lacks", missing), ("has unknown", extra)) if names]
             shown = f"{known[:5]}{'...' if len(known) > 5 else ''}"
@@ -173,6 +188,8 @@ def to_value(raw: object, spec: Spec, dims: Dims, regions: np.ndarray, *, inner:
         )
     if spec.path == SPEED and REGION in value.dims:
         raise ValueError(f"speed has dims {value.dims}, needs one speed per run. For a speed of each projection, divide distances by it.")
+    if spec.matrix:
+        value = one_region_order(value)
     value = dims.align(align_regions(value, regions, spec.path))
     own = tuple(d for d in dims.sizes if d in value.dims)
     wanted = tuple(d for d in (*inner, REGION, REGION_OTHER) if d in value.dims)
