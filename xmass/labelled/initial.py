@@ -11,9 +11,26 @@ import xarray as xr
 from xmass.core.model import NeuralMass, Uniform
 from xmass.labelled.parameters import Spec
 from xmass.labelled.refuse import check_history
-from xmass.labelled.schema import INITIAL, LAG, SEED, STEP
+from xmass.labelled.schema import INITIAL, LAG, SEED, STEP, STEP_DT
 from xmass.labelled.units import to_declared
 from xmass.labelled.values import Dims, Value, to_value
+
+
+def in_steps_of(initial: Any, dt: float) -> Any:
+    """``initial`` with its step counted in steps of ``dt`` ms; the end state of a run with another dt says in which it counts."""
+    if not isinstance(initial, xr.Dataset) or STEP not in initial or STEP_DT not in initial[STEP].attrs:
+        return initial
+    step, old = first_step(initial), float(initial[STEP].attrs[STEP_DT])
+    if abs(old - dt) <= 1e-9 * dt:
+        return initial
+    time = step * old
+    new = round(time / dt)
+    if abs(time / dt - new) > 1e-6 * max(1.0, new * 1e-3):
+        raise ValueError(
+            f"initial ends at {time:g} ms (step {step} of dt={old:g} ms), which is not a multiple of dt={dt:g} ms. Take a dt that divides "
+            f"it, or start a new clock: initial.drop_vars({STEP!r})."
+        )
+    return initial.assign({STEP: xr.DataArray(np.int64(new), attrs={**initial[STEP].attrs, STEP_DT: dt})})
 
 
 def first_step(initial: Any) -> int:

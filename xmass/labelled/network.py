@@ -64,7 +64,6 @@ class Network:
             raise TypeError(f"connectome is a {type(self.connectome).__name__}, needs a Dataset with weights(region, region_other).")
         kept = [name for name in (WEIGHTS, DISTANCES) if name in self.connectome.data_vars]
         structural = self.connectome[kept]
-        structural = structural.drop_vars([c for c in structural.coords if not structural[c].ndim])
         structural.attrs = {}
         object.__setattr__(self, "connectome", check_connectome(structural))
         if not self.connectome.sizes[REGION]:
@@ -102,6 +101,11 @@ class Network:
         """Coordinates along the region axes that results keep."""
         axes = {REGION, REGION_OTHER}
         return {str(n): c for n, c in self.connectome.coords.items() if n not in axes and c.ndim and set(c.dims) <= axes}
+
+    @property
+    def scalar_coords(self) -> dict[str, xr.DataArray]:
+        """Coordinates of the whole connectome, such as the subject it is of."""
+        return {str(n): c.reset_coords(drop=True) for n, c in self.connectome.coords.items() if not c.ndim}
 
     def _check(self, name: str, coupling: Coupling) -> None:
         if not isinstance(coupling, Coupling):

@@ -11,7 +11,7 @@ import xarray as xr
 from xmass.labelled.execute import Arrays, sample_range
 from xmass.labelled.monitors import Monitor
 from xmass.labelled.resolve import Resolved
-from xmass.labelled.schema import DIVERGED, LAG, LONG_NAME, REGION, REGION_OTHER, STEP, UNITS, time_attrs
+from xmass.labelled.schema import DIVERGED, LAG, LONG_NAME, REGION, REGION_OTHER, STEP, STEP_DT, UNITS, time_attrs
 from xmass.labelled.units import factor
 
 
@@ -79,7 +79,8 @@ def labelled(resolved: Resolved, arrays: Arrays, attrs: dict[str, Any]) -> xr.Da
 
 
 def _end_state(resolved: Resolved, arrays: Arrays, lead: tuple[int, ...]) -> dict[str, xr.DataArray]:
-    found: dict[str, xr.DataArray] = {STEP: xr.DataArray(np.int64(resolved.stop), attrs={LONG_NAME: "steps since time 0"})}
+    counted = {LONG_NAME: "steps since time 0", STEP_DT: resolved.config.dt}
+    found: dict[str, xr.DataArray] = {STEP: xr.DataArray(np.int64(resolved.stop), attrs=counted)}
     for path, values in arrays.end.items():
         spec = resolved.specs.get(path)
         attrs = {UNITS: spec.unit} if spec is not None else {}

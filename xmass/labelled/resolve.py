@@ -15,7 +15,8 @@ from xmass.core.integrate import STAGES_AHEAD
 from xmass.core.model import NeuralMass, Uniform, declared_parameters, noise_fields, replace
 from xmass.core.noise import trial_seeds
 from xmass.core.observe import Source
-from xmass.labelled.initial import first_step, initial_items, initial_values
+from xmass.labelled.continuing import check_observers, check_sweeps, unknown_initial
+from xmass.labelled.initial import first_step, in_steps_of, initial_items, initial_values
 from xmass.labelled.monitors import Graph, Monitors, build_graph, check_functions, segment_length
 from xmass.labelled.network import Network
 from xmass.labelled.parameters import Spec, System, node_of, observation_parameters, system_parameters
@@ -34,6 +35,7 @@ from xmass.labelled.schema import (
     DISTANCES,
     DIVERGED,
     INITIAL,
+    LAG,
     LONG_NAME,
     REGION,
     REGION_OTHER,
@@ -126,6 +128,7 @@ def resolve(config: Config, request: Request) -> Resolved:
     """Check, align and convert everything; plan the program."""
     request = _plain(request)
     model = node_of(config.system)
+    request = dataclasses.replace(request, initial=in_steps_of(request.initial, config.dt))
     start = first_step(request.initial)
     steps = whole_steps(request.duration, config.dt, "duration")
     if steps == 0:
@@ -150,7 +153,8 @@ def resolve(config: Config, request: Request) -> Resolved:
     if not isinstance(request.restart, bool):
         raise TypeError(f"restart={request.restart!r}, needs True or False.")
 
-    given, coords = _given(request, specs, model)
+    given, coords = _given(request, specs, model, {m.clock for m in graph.monitors})
+    check_observers(graph, given, start)
     dims = Dims()
     for source, origin in _sources(config, request, given, specs):
         dims.add(source, origin, skip=(TIME,) if origin.startswith("inputs") else ())
@@ -158,6 +162,12 @@ def resolve(config: Config, request: Request) -> Resolved:
     seed_raw = _with_batch(request, seed_raw, dims)
     dims.reorder(BATCH)
     if TIME in dims.sizes:
+        weights = given.get(WEIGHTS, specs[WEIGHTS].value if WEIGHTS in specs else None)
+        if isinstance(weights, xr.DataArray) and TIME in weights.dims:
+            raise ValueError(
+                "weights has the dim 'time'; weights that vary in time are not supported yet. Take one time, .isel(time=0), or run each "
+                "stretch with its own: restart=True, then initial= with the next weights."
+            )
         raise ValueError(
             f"{dims.origin[TIME]} has the dim 'time'; only inputs may vary in time. Give what varies to inputs=, or drop the dim: "
             "params.drop_dims('time')."
@@ -170,6 +180,7 @@ def resolve(config: Config, request: Request) -> Resolved:
     random = bool(noise_fields(model)) or any(isinstance(s.initial, Uniform) and f"{INITIAL}.{s.name}" not in given for s in model.states)
     seeds = _seeds(seed_raw, dims, random)
     stimuli = resolve_inputs(request.inputs, model, dims, config.regions, start, stop, config.dt)
+    check_sweeps(dims, specs, values)
     check_values(values, config.system, config.precision)
     stimulated = {d for s in stimuli if s.value is not None for d in s.value.dims}
     check_used_dims(request.params, stimulated | {d for v in (*values.values(), seeds) if v is not None for d in v.dims})
@@ -180,6 +191,7 @@ def resolve(config: Config, request: Request) -> Resolved:
     check_alignment(graph, start, stop, request.restart, config.dt)
     check_samples(graph, start, keep, stop, request.restart, config.dt)
     kept = _result_coords(config, dims, values, specs, given, coords, seeds)
+    kept = _connectome_labels(config.system, graph, {*specs, *dims.sizes}) | kept
     check_dim_names(graph, dims, kept)
     return Resolved(
         config,
@@ -232,7 +244,7 @@ def _sample_every(value: Any, dt: float) -> int:
     return steps
 
 
-def _given(request: Request, specs: dict[str, Spec], model: NeuralMass) -> tuple[dict[str, Any], dict[str, xr.DataArray]]:
+def _given(request: Request, specs: dict[str, Spec], model: NeuralMass, clocks: set[str]) -> tuple[dict[str, Any], dict[str, xr.DataArray]]:
     """Parameters that the arguments set, by path, and other coordinates that are kept as labels."""
     given: dict[str, Any] = {}
     coords: dict[str, xr.DataArray] = {}
@@ -247,15 +259,16 @@ def _given(request: Request, specs: dict[str, Spec], model: NeuralMass) -> tuple
                 given[path] = params[name]
             elif name in params.data_vars or path in (WEIGHTS, DISTANCES, SPEED):
                 raise KeyError(f"params has {path!r}, which is not a parameter{nearest(path, known)}")
-            elif path in (DIVERGED, STEP):
+            elif path in (DIVERGED, STEP) or _is_stamp(params[name], clocks):
                 continue
             elif not set(params[name].dims) & {REGION, REGION_OTHER}:
                 coords[path] = params[name]
-    for path, value in initial_items(request.initial, model):
+    items = initial_items(request.initial, model)
+    for path, value in items:
         if path in given:
             raise ValueError(f"{path} is given twice, in params and in initial=. Give it once.")
         if path not in known:
-            raise KeyError(f"initial has {path!r}, which is unknown{nearest(path, [k for k in known if k.startswith(INITIAL)])}")
+            raise unknown_initial(path, [p for p, _ in items], known)
         given[path] = value
     if request.seed is not None:
         if SEED in given:
@@ -263,6 +276,11 @@ def _given(request: Request, specs: dict[str, Spec], model: NeuralMass) -> tuple
             raise ValueError(f"seed is given twice, as seed= and in {where}. Give it once.")
         given[SEED] = request.seed
     return given, coords
+
+
+def _is_stamp(coord: xr.DataArray, clocks: set[str]) -> bool:
+    """Whether it only says at which time a value was taken, as ``ds.x.isel(time=-1)`` leaves it."""
+    return not coord.ndim and (coord.name in {TIME, LAG, *clocks} or coord.attrs.get("axis") == "T")
 
 
 def _sources(config: Config, request: Request, given: dict[str, Any], specs: dict[str, Spec]) -> list[tuple[Any, str]]:
@@ -421,3 +439,12 @@ def _result_coords(
             if set(coord.dims) == {REGION}:
                 found.setdefault(name, coord.drop_vars([c for c in coord.coords if c not in (name, REGION)]))
     return found
+
+
+def _connectome_labels(system: System, graph: Graph, taken: set[str]) -> dict[str, xr.DataArray]:
+    """What the connectome says of itself as a whole (``subject`` of one of a cohort), where nothing else of the run has that name."""
+    if not isinstance(system, Network):
+        return {}
+    taken = taken | {s.name for s in system.node.states} | {o.name for o in system.node.outputs}
+    taken |= {n for m in graph.monitors for n in (m.name, m.clock)} | {TIME, LAG, BATCH, SEED, DIVERGED, STEP}
+    return {n: c for n, c in system.scalar_coords.items() if n not in taken and not n.startswith(f"{INITIAL}.")}

@@ -20,6 +20,8 @@ SPEED = "speed"
 SEED = "seed"
 INITIAL = "initial"
 STEP = "initial.step"
+STEP_DT = "dt"
+"""Attribute of ``initial.step``: the time step in which it counts [ms]."""
 DIVERGED = "diverged"
 
 UNITS = "units"
