@@ -23,7 +23,7 @@ from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION, Missing, decod
 from xmass.labelled.rebuild import rebuild
 from xmass.labelled.record import result_attrs
 from xmass.labelled.resolve import Config, Request, resolve
-from xmass.labelled.schema import INITIAL, LONG_NAME, REGION, SEED, UNITS
+from xmass.labelled.schema import INITIAL, LAG, LONG_NAME, REGION, REGION_OTHER, SEED, UNITS
 from xmass.labelled.units import milliseconds, to_declared
 
 Method = Literal["heun", "euler", "rk4", "exp_euler"]
@@ -80,7 +80,7 @@ class Simulator:
     def __post_init__(self) -> None:
         if not isinstance(self.system, NeuralMass | Network):
             raise TypeError(f"system is a {type(self.system).__name__}, needs a model such as xm.HopfStep() or an xm.Network.")
-        dt = milliseconds(self.dt, "dt")
+        dt = _decimal(milliseconds(self.dt, "dt"), self.dt)
         if dt <= 0:
             raise ValueError(f"dt={dt:g} ms, needs a positive time step, for example dt=0.1 * u.ms.")
         object.__setattr__(self, "dt", dt)
@@ -284,15 +284,23 @@ class Simulator:
         return run_to_store(self.config, request, Path(store), _chunks_of(params) if chunks is None else chunks, resume, progress)
 
 
+def _decimal(number: float, given: Any) -> float:
+    """``number``; where it was given in less than double precision, the decimal that was meant: 0.1, not 0.10000000149."""
+    dtype = getattr(getattr(given, "mantissa", getattr(given, "magnitude", given)), "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
+        return float(str(dtype.type(number)))
+    return number
+
+
 def _field_arrays(model: NeuralMass) -> list[xr.DataArray]:
     return [v for f in dataclasses.fields(model) if isinstance(v := getattr(model, f.name), xr.DataArray)]
 
 
 def _chunks_of(params: xr.Dataset | None) -> dict[str, int] | None:
-    """Chunks that a chunked variable of the parameter Dataset asks for."""
+    """Chunks that a chunked variable of the parameter Dataset asks for along run dims."""
     if not isinstance(params, xr.Dataset):
         return None
-    found = {str(d): int(c[0]) for d, c in params.chunksizes.items()}
+    found = {str(d): int(c[0]) for d, c in params.chunksizes.items() if d not in (REGION, REGION_OTHER, LAG)}
     return found or None
 
 
