@@ -178,7 +178,8 @@ def dequantify(data: Labelled) -> Labelled:
         return data
     data = _dequantify_coords(data)
     if isinstance(data, xr.Dataset):
-        return data.assign({name: dequantify(data[name]) for name in data.data_vars})
+        quantities = [name for name in data.data_vars if is_pint(data[name].data, "Quantity")]
+        return data.assign({name: dequantify(data[name]) for name in quantities}) if quantities else data
     if not is_pint(data.data, "Quantity"):
         return data
     unit, written = data.data.units, data.encoding.get(_WRITTEN)
