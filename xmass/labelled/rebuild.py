@@ -70,12 +70,11 @@ def labelled(resolved: Resolved, arrays: Arrays, attrs: dict[str, Any]) -> xr.Da
     for monitor in resolved.graph.monitors:
         values = arrays.series[monitor.node] if monitor.clock else arrays.reductions[monitor.node]
         dims = variable_dims(resolved, monitor)
-        variables[monitor.name] = xr.DataArray(values.reshape(variable_shape(resolved, monitor)), dims=dims, attrs=dict(monitor.attrs))
-    ds = xr.Dataset(variables, attrs=attrs).assign_coords(coordinates(resolved))
-    if resolved.request.restart:
-        ds = ds.assign(_end_state(resolved, arrays, lead))
-    diverged = ~arrays.finite.reshape(lead)
-    return ds.assign_coords({DIVERGED: (tuple(resolved.sizes), diverged, {LONG_NAME: "the run left the finite numbers"})})
+        variables[monitor.name] = (dims, values.reshape(variable_shape(resolved, monitor)), dict(monitor.attrs))
+    coords: dict[str, Any] = {name: coord.variable for name, coord in coordinates(resolved).items()}
+    coords[DIVERGED] = (tuple(resolved.sizes), ~arrays.finite.reshape(lead), {LONG_NAME: "the run left the finite numbers"})
+    ds = xr.Dataset(variables, coords=coords, attrs=attrs)
+    return ds.assign(_end_state(resolved, arrays, lead)) if resolved.request.restart else ds
 
 
 def _end_state(resolved: Resolved, arrays: Arrays, lead: tuple[int, ...]) -> dict[str, xr.DataArray]:

@@ -204,6 +204,8 @@ def _declared_array(value: xr.DataArray, unit: str, name: str) -> xr.DataArray:
     value = dequantify(value)
     _check_kind(value.dtype, name, unit)
     given = value.attrs.get(UNITS)
+    if given == unit and value.dtype == np.float64 and isinstance(value.data, np.ndarray) and not value.encoding:
+        return value
     numbers = value.data.astype(np.float64) if value.chunks is not None else _float64(value.data, name, unit)
     if given is not None:
         numbers = _convert(numbers, _attribute(given, name), unit, name)

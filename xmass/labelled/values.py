@@ -193,7 +193,8 @@ def to_value(raw: object, spec: Spec, dims: Dims, regions: np.ndarray, *, inner:
     value = dims.align(align_regions(value, regions, spec.path))
     own = tuple(d for d in dims.sizes if d in value.dims)
     wanted = tuple(d for d in (*inner, REGION, REGION_OTHER) if d in value.dims)
-    return _checked(Value(own, np.asarray(value.transpose(*own, *wanted).values, dtype=np.float64), wanted), spec, value)
+    ordered = value.variable.transpose(*own, *wanted)
+    return _checked(Value(own, np.asarray(ordered.values, dtype=np.float64), wanted), spec, value)
 
 
 def _checked(value: Value, spec: Spec, labelled: xr.DataArray | None) -> Value:
