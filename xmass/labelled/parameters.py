@@ -9,6 +9,7 @@ from xmass.core.model import NeuralMass, State, declared_parameters, noise_field
 from xmass.core.observe import Observation
 from xmass.labelled.network import Network
 from xmass.labelled.schema import DISTANCES, INITIAL, SPEED, WEIGHTS
+from xmass.labelled.units import canonical
 
 System = NeuralMass | Network
 
@@ -32,10 +33,13 @@ def _per_root(unit: str) -> str:
     return "1/ms^0.5" if unit == "1/ms" else ("ms^0.5" if unit == "1" else f"{unit}*ms^0.5")
 
 
-def _ratio(target: str, source: str) -> str:
-    if source == "1":
-        return target
-    return "1" if target == source else f"({target})/({source})"
+def _between(unit: str, source: str, target: str) -> str:
+    """A coupling's unit: the words ``source`` and ``target`` stand for the units of what is sent and where it arrives."""
+    if unit == "target/source" and source == target:
+        return "1"
+    known = {"source": source, "target": target}
+    text = re.sub(r"\b(source|target)\b", lambda word: f"({known[word[0]]})", unit)
+    return unit if text == unit else canonical(text)
 
 
 def state_of(model: NeuralMass, name: str) -> State:
@@ -66,13 +70,8 @@ def system_parameters(system: System) -> dict[str, Spec]:
     if isinstance(system, Network):
         for path, coupling in system.couplings.items():
             source, target = unit_of(model, coupling.source), input_unit(model, coupling.target)
-            tokens = {"target/source": _ratio(target, source), "target": target, "source": source}
             for d in declared_parameters(type(coupling)):
-                unit = tokens.get(d.unit, d.unit)
-                if unit == d.unit and re.search(r"\b(source|target)\b", unit):
-                    raise ValueError(
-                        f"{path}.{d.name} has the unit {unit!r}, needs 'target', 'source', 'target/source' or a unit such as '1/ms'."
-                    )
+                unit = _between(d.unit, source, target)
                 specs[f"{path}.{d.name}"] = Spec(f"{path}.{d.name}", getattr(coupling, d.name), unit, f"{d.meaning} of {path}")
         specs[WEIGHTS] = Spec(WEIGHTS, system.connectome[WEIGHTS], "1", "onto region from region_other", matrix=True)
         if DISTANCES in system.connectome:
