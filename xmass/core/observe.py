@@ -66,19 +66,19 @@ class Observation(eqx.Module):
 
     def timing(self, row: float) -> Timing:
         """Frame and period, for input rows ``row`` ms apart. Raises ValueError if they do not fit."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define timing(self, row).")
 
     def init(self, like: jax.Array) -> Any:
         """State at time 0 for input rows shaped as ``like`` (region, run)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define init(self, like).")
 
     def step(self, state: Any, block: Block, timing: Timing, row: Any) -> tuple[Any, jax.Array | None]:
         """Advance over one block; a series returns its output rows."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define step(self, state, block, timing, row).")
 
     def value(self, state: Any) -> jax.Array:
         """Result of a reduction, run axis last."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define value(self, state).")
 
     def record(self) -> dict[str, str]:
         """Further attributes of the result, such as how the series was preprocessed."""
