@@ -20,10 +20,10 @@ from xmass.labelled.network import Network
 from xmass.labelled.parameters import System, node_of, observation_parameters, system_parameters
 from xmass.labelled.progress import Bar
 from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION, Missing, decode
-from xmass.labelled.rebuild import rebuild
+from xmass.labelled.rebuild import labelled, warn_diverged
 from xmass.labelled.record import result_attrs
-from xmass.labelled.resolve import Config, Request, resolve
-from xmass.labelled.schema import INITIAL, LAG, LONG_NAME, REGION, REGION_OTHER, SEED, UNITS
+from xmass.labelled.resolve import Config, Request, Resolved, resolve
+from xmass.labelled.schema import DIVERGED, INITIAL, LAG, LONG_NAME, REGION, REGION_OTHER, SEED, UNITS
 from xmass.labelled.units import milliseconds, to_declared
 
 Method = Literal["heun", "euler", "rk4", "exp_euler"]
@@ -222,10 +222,7 @@ class Simulator:
             from xmass.scale.lazy import lazy_run
 
             return lazy_run(resolved, attrs, chunks)
-        total = (resolved.stop - resolved.start) * resolved.runs
-        with Bar(total, "simulating", progress) as bar:
-            arrays = execute(resolved, np.arange(resolved.runs), report=bar.add)
-        return rebuild(resolved, arrays, attrs)
+        return _simulate(resolved, attrs, progress)
 
     def run_to_zarr(
         self,
@@ -290,6 +287,15 @@ def _decimal(number: float, given: Any) -> float:
     if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
         return float(str(dtype.type(number)))
     return number
+
+
+def _simulate(resolved: Resolved, attrs: dict[str, Any], progress: bool | None) -> xr.Dataset:
+    """All runs, in memory, with a progress bar and one warning if some diverged."""
+    with Bar((resolved.stop - resolved.start) * resolved.runs, "simulating", progress) as bar:
+        arrays = execute(resolved, np.arange(resolved.runs), report=bar.add)
+    ds = labelled(resolved, arrays, attrs)
+    warn_diverged(ds[DIVERGED])
+    return ds
 
 
 def _field_arrays(model: NeuralMass) -> list[xr.DataArray]:
@@ -363,9 +369,7 @@ def rerun(
 
         said = "; ".join(differences(record, json.loads(attrs[CONFIGURATION]))[:5])
         raise ValueError(f"what is given is not what the result was made from: {said}.")
-    with Bar((resolved.stop - resolved.start) * resolved.runs, "simulating", progress) as bar:
-        arrays = execute(resolved, np.arange(resolved.runs), report=bar.add)
-    return rebuild(resolved, arrays, attrs)
+    return _simulate(resolved, attrs, progress)
 
 
 def _simulator_of(record: dict[str, Any]) -> Simulator:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from xmass.core.model import NeuralMass, State, declared_parameters, noise_fields
+from xmass.core.model import NeuralMass, declared_parameters, noise_fields
 from xmass.core.observe import Observation
 from xmass.labelled.network import Network
 from xmass.labelled.schema import DISTANCES, INITIAL, SPEED, WEIGHTS
@@ -40,11 +40,6 @@ def _between(unit: str, source: str, target: str) -> str:
     known = {"source": source, "target": target}
     text = re.sub(r"\b(source|target)\b", lambda word: f"({known[word[0]]})", unit)
     return unit if text == unit else canonical(text)
-
-
-def state_of(model: NeuralMass, name: str) -> State:
-    """A state by name."""
-    return next(s for s in model.states if s.name == name)
 
 
 def unit_of(model: NeuralMass, name: str) -> str:

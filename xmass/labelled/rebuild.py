@@ -56,13 +56,6 @@ def coordinates(resolved: Resolved) -> dict[str, xr.DataArray]:
     return found
 
 
-def rebuild(resolved: Resolved, arrays: Arrays, attrs: dict[str, Any]) -> xr.Dataset:
-    """The result of a whole run, with one warning if a part of it diverged."""
-    ds = labelled(resolved, arrays, attrs)
-    warn_diverged(ds[DIVERGED])
-    return ds
-
-
 def labelled(resolved: Resolved, arrays: Arrays, attrs: dict[str, Any]) -> xr.Dataset:
     """Arrays of all runs with their dims, coordinates and attributes."""
     lead = tuple(resolved.sizes.values())

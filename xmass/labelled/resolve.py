@@ -106,7 +106,6 @@ class Resolved:
     stop: int
     keep: int
     sample_every: int
-    given: frozenset[str]
 
     @property
     def runs(self) -> int:
@@ -158,8 +157,7 @@ def resolve(config: Config, request: Request) -> Resolved:
     dims = Dims()
     for source, origin in _sources(config, request, given, specs):
         dims.add(source, origin, skip=(TIME,) if origin.startswith("inputs") else ())
-    seed_raw = _seed_of(request, given)
-    seed_raw = _with_batch(request, seed_raw, dims)
+    seed_raw = _with_batch(request, given.get(SEED), dims)
     dims.reorder(BATCH)
     if TIME in dims.sizes:
         weights = given.get(WEIGHTS, specs[WEIGHTS].value if WEIGHTS in specs else None)
@@ -210,7 +208,6 @@ def resolve(config: Config, request: Request) -> Resolved:
         stop,
         keep,
         every,
-        frozenset(given),
     )
 
 
@@ -299,10 +296,6 @@ def _sources(config: Config, request: Request, given: dict[str, Any], specs: dic
 
 
 # ---------------------------------------------------------------------------------------------------------------- seeds
-def _seed_of(request: Request, given: dict[str, Any]) -> Any:
-    return given.get(SEED)
-
-
 def _with_batch(request: Request, seed: Any, dims: Dims) -> Any:
     n = request.batch_size
     if n is None:

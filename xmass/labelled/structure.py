@@ -22,7 +22,6 @@ class Structures:
     count: int
     weights: np.ndarray
     plan: DelayPlan | None
-    longest: float
 
     def of_runs(self, sizes: dict[str, int], runs: np.ndarray) -> np.ndarray:
         """The structure of each run."""
@@ -53,7 +52,7 @@ def plan_structures(values: dict[str, Value], sizes: dict[str, int], *, rule: st
 
     weights = spread(WEIGHTS)
     if SPEED not in values:
-        return Structures(dims, count, weights, None, 0.0)
+        return Structures(dims, count, weights, None)
     speed = spread(SPEED)
     lengths = spread(DISTANCES)
     exact = lengths / speed[:, None, None] / dt
@@ -69,7 +68,7 @@ def plan_structures(values: dict[str, Value], sizes: dict[str, int], *, rule: st
     used = np.where(kinds != 0.0, steps, 0.0)
     _check_memory(used, speed, dt, kinds.shape[-1], width)
     plan = plan_delays(kinds, used.astype(np.int64), width=width, ahead=ahead)
-    return Structures(dims, count, weights, plan, float(used.max()) * dt)
+    return Structures(dims, count, weights, plan)
 
 
 def _check_count(count: int, regions: int) -> None:
