@@ -50,6 +50,14 @@ class Output(NamedTuple):
     uses_input: bool = False
 
 
+class Past(NamedTuple):
+    """A state as it was some time ago, read by the equation as ``s.<name>``; ``delay`` is the parameter [ms] that says how long."""
+
+    name: str
+    state: str
+    delay: str
+
+
 class Declared(NamedTuple):
     """A parameter as its class declares it."""
 
@@ -100,10 +108,20 @@ class NeuralMass(eqx.Module):
     outputs: ClassVar[tuple[Output, ...]] = ()
     noise_targets: ClassVar[dict[str, str]] = {}
     """Input of each noise field whose name is not ``noise_<input>``."""
+    past: ClassVar[tuple[Past, ...]] = ()
+    """Delayed reads of the region's own states."""
+    time_unit: ClassVar[str] = "ms"
+    """Unit of time of ``drift`` and of the inputs: "ms" or "s"."""
+    scheme: ClassVar[str] = ""
+    """Name of the model's own scheme, which :meth:`step` is; empty: any ``method=`` of the Simulator."""
 
     def drift(self, s: SimpleNamespace, u: SimpleNamespace) -> dict[str, Any]:
-        """Time derivative of each state, in its unit per ms."""
+        """Time derivative of each state, in its unit per ``time_unit``."""
         raise NotImplementedError(f"{type(self).__name__} must define drift(self, s, u).")
+
+    def step(self, s: SimpleNamespace, u: SimpleNamespace, dt: Any) -> dict[str, Any]:
+        """The states after a step of ``dt`` (in ``time_unit``), for a model with a ``scheme`` of its own."""
+        raise NotImplementedError(f"{type(self).__name__} must define step(self, s, u, dt), or leave scheme empty.")
 
 
 def noise_fields(model: NeuralMass) -> tuple[tuple[str, str, Any], ...]:
