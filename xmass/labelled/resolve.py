@@ -17,6 +17,7 @@ from xmass.core.noise import trial_seeds
 from xmass.core.observe import Source
 from xmass.labelled.continuing import check_observers, check_sweeps, unknown_initial
 from xmass.labelled.initial import first_step, in_steps_of, initial_items, initial_values
+from xmass.labelled.inputs import Drive, resolve_inputs
 from xmass.labelled.monitors import Graph, Monitors, build_graph, check_functions, segment_length
 from xmass.labelled.network import Network
 from xmass.labelled.parameters import Spec, System, node_of, observation_parameters, system_parameters
@@ -46,7 +47,6 @@ from xmass.labelled.schema import (
     UNITS,
     WEIGHTS,
 )
-from xmass.labelled.stimulus import Stimulus, resolve_inputs
 from xmass.labelled.structure import Structures, plan_structures, structure_dims
 from xmass.labelled.suggest import nearest
 from xmass.labelled.units import dequantify, milliseconds
@@ -98,7 +98,7 @@ class Resolved:
     values: dict[str, Value]
     lags: dict[str, np.ndarray]
     structures: Structures | None
-    stimuli: tuple[Stimulus, ...]
+    stimuli: tuple[Drive, ...]
     seeds: Value | None
     sizes: dict[str, int]
     coords: dict[str, xr.DataArray]
@@ -343,7 +343,7 @@ def _seeds(seed: Any, dims: Dims, random: bool) -> Value | None:
 
 # ---------------------------------------------------------------------------------------------------------------- program
 def _program(
-    config: Config, graph: Graph, values: dict[str, Value], sizes: dict[str, int], stimuli: tuple[Stimulus, ...], steps: int
+    config: Config, graph: Graph, values: dict[str, Value], sizes: dict[str, int], stimuli: tuple[Drive, ...], steps: int
 ) -> tuple[engine.Program, Structures | None]:
     model = node_of(config.system)
     couplings = config.system.couplings if isinstance(config.system, Network) else {}

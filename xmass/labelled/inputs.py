@@ -18,8 +18,8 @@ from xmass.labelled.values import Dims, Value, align_regions, to_value
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Stimulus:
-    """One input: a constant, a series with its sample times [ms], or a function of the time in ms."""
+class Drive:
+    """One input of a run: a constant, a series with its sample times [ms], or a function of the time in ms."""
 
     name: str
     value: Value | None = None
@@ -71,7 +71,7 @@ class Stimulus:
 
 def resolve_inputs(
     inputs: Mapping[str, Any] | None, model: NeuralMass, dims: Dims, regions: np.ndarray, start: int, stop: int, dt: float
-) -> tuple[Stimulus, ...]:
+) -> tuple[Drive, ...]:
     """Check and convert ``inputs``; series must cover the steps from ``start`` to ``stop`` of ``dt`` ms."""
     found = []
     for name, raw in (inputs or {}).items():
@@ -80,17 +80,17 @@ def resolve_inputs(
             raise KeyError(f"inputs has {name!r}, which {type(model).__name__} lacks{nearest(name, known)}")
         spec = Spec(f"inputs[{name!r}]", raw, input_unit(model, name), "")
         if callable(raw) and not isinstance(raw, xr.DataArray) and not hasattr(raw, "unit"):
-            made = Stimulus(name, function=raw, steps=(start, stop))
+            made = Drive(name, function=raw, steps=(start, stop))
             made.called(np.arange(start, min(start + 2, stop)) * dt, len(regions))  # a function that cannot be used is found here
             found.append(made)
         elif isinstance(raw, xr.DataArray) and TIME in raw.dims:
             found.append(_series(name, raw, spec, dims, regions, start * dt, stop * dt))
         else:
-            found.append(Stimulus(name, value=to_value(raw, spec, dims, regions)))
+            found.append(Drive(name, value=to_value(raw, spec, dims, regions)))
     return tuple(found)
 
 
-def _series(name: str, raw: xr.DataArray, spec: Spec, dims: Dims, regions: np.ndarray, start: float, stop: float) -> Stimulus:
+def _series(name: str, raw: xr.DataArray, spec: Spec, dims: Dims, regions: np.ndarray, start: float, stop: float) -> Drive:
     if TIME not in raw.coords:
         raise ValueError(f"inputs[{name!r}] has the dim 'time' without times. Add them: .assign_coords(time=('time', times_in_ms)).")
     times = np.asarray(to_declared(raw[TIME].reset_coords(drop=True), "ms", f"the time of inputs[{name!r}]"))
@@ -115,4 +115,4 @@ def _series(name: str, raw: xr.DataArray, spec: Spec, dims: Dims, regions: np.nd
     array = np.asarray(aligned.transpose(*own, *inner).values, dtype=np.float64)
     if not np.isfinite(array).all():
         raise ValueError(f"inputs[{name!r}] holds NaN or infinity, needs finite samples: .fillna(0) or .interpolate_na('time').")
-    return Stimulus(name, value=Value(own, array, inner), times=times)
+    return Drive(name, value=Value(own, array, inner), times=times)
