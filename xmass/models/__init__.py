@@ -1,17 +1,25 @@
 """Node models, one file per family."""
 
 from xmass.models.generic2d import Generic2dOscillatorStep
-from xmass.models.hopf import HopfStep
+from xmass.models.hopf import HopfStep, StuartLandauStep
 from xmass.models.linear import LinearStep
+from xmass.models.lorenz import LorenzStep
 from xmass.models.montbrio import MontbrioPazoRoxinStep
+from xmass.models.relaxation import FitzHughNagumoStep, VanDerPolStep
+from xmass.models.threshold_linear import ThresholdLinearStep
 from xmass.models.wilson_cowan import WilsonCowanStep
 from xmass.models.wong_wang import WongWangExcInhStep
 
 __all__ = [
+    "FitzHughNagumoStep",
     "Generic2dOscillatorStep",
     "HopfStep",
     "LinearStep",
+    "LorenzStep",
     "MontbrioPazoRoxinStep",
+    "StuartLandauStep",
+    "ThresholdLinearStep",
+    "VanDerPolStep",
     "WilsonCowanStep",
     "WongWangExcInhStep",
 ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from xmass.core.model import Input, NeuralMass, State, Value, parameter
+from xmass.core.model import Input, NeuralMass, State, Uniform, Value, parameter
 from xmass.core.noise import Noise, WhiteNoise
 
 
 class HopfStep(NeuralMass):
-    r"""Supercritical Hopf normal form (Stuart-Landau oscillator).
+    r"""Supercritical Hopf normal form.
 
     .. math::
         \dot x = (a - \beta r^2)\,x - w\,y + I_x, \qquad
@@ -78,3 +78,56 @@ class HopfStep(NeuralMass):
         """
         sigma = 0.02 / 1000**0.5
         return cls(a=-2e-5, w=w, beta=1e-3, noise_x=WhiteNoise(sigma=sigma), noise_y=WhiteNoise(sigma=sigma))
+
+
+class StuartLandauStep(NeuralMass):
+    r"""Stuart-Landau oscillator: the Hopf normal form whose cubic coefficient is one.
+
+    .. math::
+        \dot x = (a - r^2/\tau)\,x - w\,y + I_x, \qquad
+        \dot y = (a - r^2/\tau)\,y + w\,x + I_y, \qquad r^2 = x^2 + y^2
+
+    With :math:`z = x + iy` it is :math:`\dot z = (a + iw)z - |z|^2 z` at the default :math:`\tau` of 1 ms. For ``a > 0`` a limit cycle
+    of radius :math:`\sqrt{a\tau}` and angular frequency ``w``; for ``a < 0`` a stable focus. It starts near the fixed point, at
+    values drawn by the run's seed.
+
+    Parameters
+    ----------
+    a : float, Quantity or DataArray
+        Distance to the bifurcation [1/ms].
+    w : float, Quantity or DataArray
+        Angular frequency [rad/ms].
+    tau : float, Quantity or DataArray
+        Unit of time of the cubic term [ms]; the papers have no such parameter. It is the 1/beta of :class:`HopfStep`.
+    noise_x, noise_y : Noise, optional
+        Noise of the direct inputs.
+
+    References
+    ----------
+    Stuart (1960), doi:10.1017/S002211206000116X. Landau (1944), C. R. Acad. Sci. URSS 44, 311.
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> run = xm.Simulator(xm.StuartLandauStep(a=0.25, w=0.3), dt=0.1).run(60.0, seed=0).isel(time=-1, region=0)
+    >>> round(float((run.x**2 + run.y**2) ** 0.5), 3)
+    0.5
+    """
+
+    category: ClassVar[str] = "phenomenological"
+    use_case: ClassVar[str] = "Amplitude and phase of coupled rhythms"
+    states: ClassVar[tuple[State, ...]] = (
+        State("x", Uniform(0.0, 0.05), "1", "real part"),
+        State("y", Uniform(0.0, 0.05), "1", "imaginary part"),
+    )
+    inputs: ClassVar[tuple[Input, ...]] = (Input("x", "1/ms", "added to dx/dt"), Input("y", "1/ms", "added to dy/dt"))
+
+    noise_x: Noise | None = None
+    noise_y: Noise | None = None
+    a: Value = parameter(0.25, "1/ms", "distance to the bifurcation")
+    w: Value = parameter(0.2, "rad/ms", "angular frequency")
+    tau: Value = parameter(1.0, "ms", "unit of time of the cubic term")
+
+    def drift(self, s: SimpleNamespace, u: SimpleNamespace) -> dict[str, Any]:
+        growth = self.a - (s.x**2 + s.y**2) / self.tau
+        return dict(x=growth * s.x - self.w * s.y + u.x, y=growth * s.y + self.w * s.x + u.y)
