@@ -43,6 +43,8 @@ OBJECTIVES = [
 PARTS = [*MODELS, *COUPLINGS, *NOISES, *OBSERVATIONS]
 
 LABELS = {"region": ["p", "q", "r"], "region_other": ["p", "q", "r"]}
+STEPS = {xm.LorenzStep: 0.01}
+"""Steps [ms] of models that need a smaller one than 0.1."""
 WEIGHTS = np.array([[0.0, 1.0, 0.5], [0.3, 0.0, 0.2], [0.9, 0.4, 0.0]])
 SC = xr.Dataset({"weights": (("region", "region_other"), WEIGHTS), "distances": (("region", "region_other"), 4.0 * (WEIGHTS > 0))}, LABELS)
 
@@ -135,7 +137,7 @@ def simulator(cls, **options):
     else:
         system, monitors = xm.Network(model, SC, coupling=coupling), {"seen": make(cls)}
         paths = [f"{make(cls).name}.{d.name}" for d in declared_parameters(cls)]
-    sim = xm.Simulator(system, **{"dt": 0.1, "tile": 2, **options})
+    sim = xm.Simulator(system, **{"dt": STEPS.get(cls, 0.1), "tile": 2, **options})
     return sim, monitors, paths
 
 
