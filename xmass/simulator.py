@@ -40,8 +40,9 @@ class Simulator:
         One node model (a lone node has one region, a bank as many as ``regions``), or a network.
     dt : float or Quantity
         Time step [ms].
-    method : {"heun", "euler", "rk4", "exp_euler"}
-        Integration scheme; Heun's method in two stages by default, stochastic Heun where there is noise.
+    method : {"heun", "euler", "rk4", "exp_euler"}, optional
+        Integration scheme; Heun's method in two stages by default, stochastic Heun where there is noise. A model with a scheme of its
+        own takes none.
     regions : int or sequence of labels, optional
         Size or labels of a bank of uncoupled nodes. A network has those of its connectome.
     precision : {"float32", "float64"}
@@ -70,7 +71,7 @@ class Simulator:
 
     system: System
     dt: Any = dataclasses.field(kw_only=True)
-    method: Method = dataclasses.field(default="heun", kw_only=True)
+    method: Method | None = dataclasses.field(default=None, kw_only=True)
     regions: int | Iterable[Any] | None = dataclasses.field(default=None, kw_only=True)
     precision: Precision = dataclasses.field(default="float32", kw_only=True)
     tile: int | None = dataclasses.field(default=None, kw_only=True)
@@ -84,9 +85,9 @@ class Simulator:
         if dt <= 0:
             raise ValueError(f"dt={dt:g} ms, needs a positive time step, for example dt=0.1 * u.ms.")
         object.__setattr__(self, "dt", dt)
-        for name, value, known in (("method", self.method, tuple(SCHEMES)), ("precision", self.precision, ("float32", "float64"))):
-            if value not in known:
-                raise ValueError(f"{name}={value!r}, needs one of {', '.join(map(repr, known))}.")
+        object.__setattr__(self, "method", self._scheme())
+        if self.precision not in ("float32", "float64"):
+            raise ValueError(f"precision={self.precision!r}, needs one of 'float32', 'float64'.")
         for name, flag in (("frozen_coupling", self.frozen_coupling), ("bounds", self.bounds)):
             if not isinstance(flag, bool):
                 raise TypeError(f"{name}={flag!r}, needs True or False.")
@@ -95,6 +96,19 @@ class Simulator:
         object.__setattr__(self, "regions", self._region_labels())
         check_system(self.system)
         warn_exp_euler(self.system, self.method, dt)
+
+    def _scheme(self) -> str:
+        """The scheme: what was asked for, else that of the model, else Heun's."""
+        model = node_of(self.system)
+        own, known = model.scheme, tuple(SCHEMES)
+        if own:
+            if self.method not in (None, own):
+                raise ValueError(f"method={self.method!r}: {type(model).__name__} has a scheme of its own, {own!r}. Leave method out.")
+            return own
+        method = "heun" if self.method is None else self.method
+        if method not in known:
+            raise ValueError(f"method={method!r}, needs one of {', '.join(map(repr, known))}.")
+        return str(method)
 
     def _region_labels(self) -> np.ndarray:
         if isinstance(self.system, Network):

@@ -217,7 +217,7 @@ MODELS = {
     "no derivative of a state": (
         build(lambda self, s, u: dict(v=-s.v / self.tau + u.v)),
         ValueError,
-        "a derivative of ['n'] too",
+        "one for ['n'] too",
         "return dict(",
     ),
     "a derivative of no state": (

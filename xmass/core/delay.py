@@ -43,7 +43,7 @@ class DelayPlan(NamedTuple):
     undelayed: list[np.ndarray] | None
 
 
-def plan_delays(weights: np.ndarray, steps: np.ndarray, *, width: int, ahead: int) -> DelayPlan:
+def plan_delays(weights: np.ndarray, steps: np.ndarray, *, width: int, ahead: int, least: int = 1) -> DelayPlan:
     """Plan the delayed coupling of several structures that share one compiled kernel.
 
     Parameters
@@ -54,12 +54,14 @@ def plan_delays(weights: np.ndarray, steps: np.ndarray, *, width: int, ahead: in
         Runs in a tile.
     ahead : int
         Steps beyond the block that a scheme reads.
+    least : int
+        Steps that a history has at least.
     """
     count = len(weights)
     delayed = (steps > 0) & (weights != 0.0)
     undelayed = [w.sum(0) for w in np.where(steps == 0, weights, 0.0)]
     has_undelayed = any(u.any() for u in undelayed)
-    history = int(steps[delayed].max(initial=0)) + 1
+    history = max(int(steps[delayed].max(initial=0)) + 1, least)
     edges = delayed.any(axis=0)
     shortest = np.where(delayed, steps, np.iinfo(np.int64).max).min(axis=0)
     blocks = _blocks(shortest[edges], width, ahead) if edges.any() else ()

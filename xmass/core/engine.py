@@ -21,7 +21,7 @@ from xmass.core import delay, noise
 from xmass.core.coupling import Coupling
 from xmass.core.integrate import SCHEMES, STAGES_AHEAD
 from xmass.core.kernel import compile_options, one_kernel, rounded
-from xmass.core.model import NeuralMass, bound
+from xmass.core.model import NeuralMass, bound, per_ms
 from xmass.core.observe import Block, Node, Source, due_rows
 
 
@@ -39,6 +39,8 @@ class Program:
     bounds: bool
     delay: delay.DelayShape | None
     undelayed: bool
+    past: int
+    """Steps of a region's own past that its model reads; 0: none."""
     nodes: tuple[Node, ...]
     recorded: tuple[int, ...]
     regions: int
@@ -54,7 +56,17 @@ class Program:
 
     @property
     def stage_ahead(self) -> int:
-        return 0 if self.frozen else STAGES_AHEAD[self.scheme]
+        return 0 if self.frozen else STAGES_AHEAD.get(self.scheme, 0)
+
+    @property
+    def history(self) -> int:
+        """Steps of the past that a run holds, the present one included."""
+        return max(self.delay.history if self.delay is not None else 1, self.past + 1 if self.past else 1)
+
+    @property
+    def remembered(self) -> tuple[str, ...]:
+        """States whose past the model itself reads."""
+        return tuple(dict.fromkeys(p.state for p in self.model.past))
 
     @property
     def reads_end(self) -> bool:
@@ -79,6 +91,7 @@ class Carry(NamedTuple):
 
     states: dict[str, jax.Array]
     rings: dict[str, jax.Array]
+    """Delayed signals ``(region, history and its mirror, run)``; of a region's own past, ``own:<state>``, ``(history, region, run)``."""
     coloured: dict[str, jax.Array]
     observers: tuple[Any, ...]
 
@@ -121,10 +134,14 @@ def initialise(program: Program, args: dict, initial: dict) -> Carry:
         slot = lax.rem(initial["step"], jnp.int32(program.delay.history))
         for key, source in _ring_sources(program).items():
             past = initial["history"].get(source)
+            if past is not None:
+                past = past[:, -program.delay.history :]
             if past is None:
                 past = jnp.broadcast_to(states[source][:, None, :], (program.regions, program.delay.history, program.width))
             past = jnp.broadcast_to(past, (program.regions, program.delay.history, program.width)).astype(dtype)
             rings[key] = delay.empty_ring(_sent(program, args, key, past, axis=True), program.delay, slot)
+    for name in program.remembered:
+        rings[_own(name)] = _own_ring(program, initial["history"].get(name), states[name], initial["step"])
     coloured = {}
     for path, _, process in program.noises:
         if not process.white:
@@ -183,6 +200,9 @@ def finish(program: Program, carry: Carry, args: dict, step: jax.Array) -> dict[
         for key, source in _ring_sources(program).items():
             if key == _raw(source):
                 histories[source] = delay.read_past(carry.rings[key], slot, program.delay.history)
+    for name in program.remembered:
+        order = lax.rem(step + 1 + lax.iota(jnp.int32, program.history), jnp.int32(program.history))
+        histories[name] = carry.rings[_own(name)][order].transpose(1, 0, 2)
     finite = jnp.ones(program.width, bool)
     for leaf in jax.tree.leaves((carry.states, carry.observers)):
         if leaf.shape == (program.regions, program.width):
@@ -203,8 +223,8 @@ def _steps(
 ) -> tuple[dict, dict, dict, dict]:
     """Take the steps ``lo <= q < hi`` of the segment that starts at absolute step ``t0``."""
     draws = {path: noise.normal_pairs(args["keys"][path], t0, program.segment, program.regions) for path, _, _ in program.noises}
-    spreads = {path: _spread(args, path, process) for path, _, process in program.noises}
-    take = functools.partial(_step, program, args, draws, spreads, offset)
+    spreads = {path: _spread(args, path, process, per_ms(program.model)) for path, _, process in program.noises}
+    take = functools.partial(_step, program, args, draws, spreads, t0, offset)
     loop = (carry.states, carry.rings, carry.coloured, tapes)
     loop_kernel = one_kernel if program.width == 1 else _call
     if program.delay is None:
@@ -216,7 +236,7 @@ def _steps(
         level = levels[depth]
         slot = lax.rem(t0 + q0, jnp.int32(history))
         rings, sums = loop[1], {}
-        for key in rings:
+        for key in _ring_sources(program):
             if key in _contracted(program):
                 part = delay.contract(rings[key], slot, level, args["delayed"][depth], program.ahead)
                 if outer is not None:
@@ -245,15 +265,25 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 
 
-def _spread(args: dict, path: str, process: noise.Noise) -> jax.Array:
+def _spread(args: dict, path: str, process: noise.Noise, scale: float) -> jax.Array:
     """Standard deviation of what a noise adds in one step, with a column per run: shared and own draws round alike."""
     params, dt = args["params"], args["dt"]
     variance = dt if process.white else -jnp.expm1(-2.0 * dt / params[f"{path}.tau"])
-    return params[f"{path}.sigma"] * jnp.sqrt(variance)
+    spread = params[f"{path}.sigma"] * jnp.sqrt(variance)
+    return spread * scale if process.white and scale != 1.0 else spread
 
 
 def _step(
-    program: Program, args: dict, draws: dict, spreads: dict, offset: jax.Array, q: jax.Array, loop: tuple, sums: dict | None, column: Any
+    program: Program,
+    args: dict,
+    draws: dict,
+    spreads: dict,
+    t0: jax.Array,
+    offset: jax.Array,
+    q: jax.Array,
+    loop: tuple,
+    sums: dict | None,
+    column: Any,
 ) -> tuple:
     """One step: noises, stimuli and couplings into the inputs, the scheme, the bounds, the tape."""
     states, rings, coloured, tapes = loop
@@ -289,16 +319,25 @@ def _step(
     if program.frozen:
         fixed = arrived(states, 0.0)
 
+    scale = per_ms(model)
+
     def derivative(s: dict, stage: float) -> dict[str, Any]:
         u = fixed if program.frozen else arrived(s, stage)
-        rates = model.drift(SimpleNamespace(**s), SimpleNamespace(**u))
-        return {n: jnp.broadcast_to(rates[n], s[n].shape) for n in s}
+        past = {p.name: _past(program, args, rings, p, t0 + q, s[p.state], stage) for p in program.model.past}
+        rates = model.drift(SimpleNamespace(**s, **past), SimpleNamespace(**u))
+        return {n: jnp.broadcast_to(rates[n] if scale == 1.0 else scale * rates[n], s[n].shape) for n in s}
 
-    states = SCHEMES[program.scheme](derivative, states, dt, increments)
+    if model.scheme:
+        kicks = SimpleNamespace(**{n: increments.get(n, 0.0) for n in states})
+        made = model.step(SimpleNamespace(**states), SimpleNamespace(**arrived(states, 0.0)), kicks, dt if scale == 1.0 else scale * dt)
+        states = {n: jnp.broadcast_to(made[n], states[n].shape).astype(dtype) for n in states}
+    else:
+        states = SCHEMES[program.scheme](derivative, states, dt, increments)
     if program.bounds:
         states = {
             s.name: states[s.name] if s.bounds is None else jnp.clip(states[s.name], s.bounds[0], s.bounds[1]) for s in program.model.states
         }
+    rings = {**rings, **{_own(n): _remember(rings[_own(n)], states[n], t0 + q + 1) for n in program.remembered}}
     tapes = dict(tapes)
     end = None
     for name in tapes:
@@ -333,6 +372,34 @@ def _at_stage(series: jax.Array, column: jax.Array, stage: float) -> jax.Array:
     if stage == 0.5:
         return 0.5 * (_at_stage(series, column, 0.0) + _at_stage(series, column, 1.0))
     return lax.dynamic_index_in_dim(series, column + jnp.int32(stage), 1, keepdims=False)
+
+
+# ------------------------------------------------------------------------------------------------------------------ own past
+def _own(state: str) -> str:
+    return f"own:{state}"
+
+
+def _own_ring(program: Program, past: jax.Array | None, now: jax.Array, step: jax.Array) -> jax.Array:
+    """A ring ``(history, region, run)`` with the state of absolute step m in row ``m % history``."""
+    history = program.history
+    if past is None:
+        return jnp.broadcast_to(now, (history, *now.shape))
+    rows = jnp.broadcast_to(past.transpose(1, 0, 2), (history, *now.shape)).astype(now.dtype)
+    return jnp.zeros_like(rows).at[(lax.iota(jnp.int32, history) + step + 1) % history].set(rows)
+
+
+def _remember(ring: jax.Array, values: jax.Array, step: jax.Array) -> jax.Array:
+    return lax.dynamic_update_index_in_dim(ring, values, lax.rem(step, jnp.int32(ring.shape[0])), 0)
+
+
+def _past(program: Program, args: dict, rings: dict, past: Any, step: jax.Array, now: jax.Array, stage: float) -> jax.Array:
+    """A state as it was ``past.delay`` before a stage of the step; a delay of no steps reads the stage's own state."""
+    steps = args["past"][past.name]
+    if stage == 0.5:
+        return 0.5 * (_past(program, args, rings, past, step, now, 0.0) + _past(program, args, rings, past, step, now, 1.0))
+    row = lax.rem(step + jnp.int32(stage) - steps + jnp.int32(program.history), jnp.int32(program.history))
+    then = jnp.take_along_axis(rings[_own(past.state)], jnp.broadcast_to(row, now.shape)[None], axis=0)[0]
+    return jnp.where(steps == 0, now, then)
 
 
 # ------------------------------------------------------------------------------------------------------------------ rings
@@ -373,7 +440,8 @@ def _sent(program: Program, args: dict, key: str, values: jax.Array, *, axis: bo
 def _write(program: Program, args: dict, states: dict, rings: dict, slot: jax.Array) -> dict:
     sources = _ring_sources(program)
     history = program.delay.history if program.delay is not None else 0
-    return {key: delay.write(ring, _sent(program, args, key, states[sources[key]]), slot, history) for key, ring in rings.items()}
+    written = {k: delay.write(rings[k], _sent(program, args, k, states[source]), slot, history) for k, source in sources.items()}
+    return {**rings, **written}
 
 
 # ------------------------------------------------------------------------------------------------------------------ observers

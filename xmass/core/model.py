@@ -98,7 +98,8 @@ class NeuralMass(eqx.Module):
     """A node model. Fields declared with :func:`parameter` are parameters; ``drift`` is the equation.
 
     A subclass sets ``states`` and ``inputs`` and writes ``drift(s, u)``, which returns the time derivative of every
-    state per millisecond. Every state has a direct input of its own name, which ``drift`` adds to its derivative.
+    state per millisecond. Every state has a direct input of its own name, which ``drift`` adds to its derivative, except those
+    that are ``indirect``.
     """
 
     category: ClassVar[str] = ""
@@ -106,6 +107,8 @@ class NeuralMass(eqx.Module):
     states: ClassVar[tuple[State, ...]] = ()
     inputs: ClassVar[tuple[Input, ...]] = ()
     outputs: ClassVar[tuple[Output, ...]] = ()
+    indirect: ClassVar[tuple[str, ...]] = ()
+    """States whose derivative takes no input; an input of such a name is inside an equation."""
     noise_targets: ClassVar[dict[str, str]] = {}
     """Input of each noise field whose name is not ``noise_<input>``."""
     past: ClassVar[tuple[Past, ...]] = ()
@@ -119,9 +122,17 @@ class NeuralMass(eqx.Module):
         """Time derivative of each state, in its unit per ``time_unit``."""
         raise NotImplementedError(f"{type(self).__name__} must define drift(self, s, u).")
 
-    def step(self, s: SimpleNamespace, u: SimpleNamespace, dt: Any) -> dict[str, Any]:
-        """The states after a step of ``dt`` (in ``time_unit``), for a model with a ``scheme`` of its own."""
-        raise NotImplementedError(f"{type(self).__name__} must define step(self, s, u, dt), or leave scheme empty.")
+    def step(self, s: SimpleNamespace, u: SimpleNamespace, w: SimpleNamespace, dt: Any) -> dict[str, Any]:
+        """The states after a step of ``dt`` (in ``time_unit``), for a model with a ``scheme`` of its own.
+
+        ``w`` holds the white-noise increment of every state, 0 where there is none; ``u`` is held over the step.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define step(self, s, u, w, dt), or leave scheme empty.")
+
+
+def per_ms(model: NeuralMass) -> float:
+    """Units of time of the model in a millisecond."""
+    return {"ms": 1.0, "s": 1e-3}[model.time_unit]
 
 
 def noise_fields(model: NeuralMass) -> tuple[tuple[str, str, Any], ...]:

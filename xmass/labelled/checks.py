@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import warnings
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import numpy as np
 
 from xmass.core.coupling import Coupling
 from xmass.core.integrate import _phi
-from xmass.core.model import NeuralMass, State, Uniform, declared_parameters, noise_fields, replace
+from xmass.core.model import NeuralMass, State, Uniform, declared_parameters, noise_fields, per_ms, replace
 from xmass.labelled.dimensions import check_dimensions
 from xmass.labelled.network import Network
 from xmass.labelled.parameters import System, node_of
@@ -34,17 +35,28 @@ def check_system(system: System) -> None:
     if isinstance(system, Network):
         for path, coupling in system.couplings.items():
             _check_coupling(path, coupling)
-    states = {s.name for s in model.states}
     for path, target, process in noise_fields(model):
         if not hasattr(type(process), "white"):
             raise TypeError(f"{path} is a {type(process).__name__}, needs a noise such as xm.WhiteNoise(sigma=0.01).")
-        if process.white and target not in states:
+        if process.white and target not in _direct(type(model)):
             raise ValueError(
                 f"{path} is white noise on the input {target!r}, which is inside the equation; white noise is only defined where an input "
-                f"is added to a derivative ({sorted(states)}). Take xm.OUProcess for {path}."
+                f"is added to a derivative ({', '.join(_direct(type(model)))}). Take xm.OUProcess for {path}{_white_fields(model)}."
             )
     blank = {d.name: 1.0 for d in declared_parameters(type(model))} | {path: None for path, _, _ in noise_fields(model)}
-    _check_drift(replace(model, blank))
+    _check_equation(replace(model, blank))
+
+
+def _direct(cls: type[NeuralMass]) -> list[str]:
+    """States with a direct input: what is added to their derivative."""
+    return [s.name for s in cls.states if s.name not in cls.indirect]
+
+
+def _white_fields(model: NeuralMass) -> str:
+    """The noise fields of a model that may be white, as the end of a sentence."""
+    fields = [f.name for f in dataclasses.fields(model) if f.name.startswith("noise_")]
+    white = [n for n in fields if model.noise_targets.get(n, n.removeprefix("noise_")) in _direct(type(model))]
+    return f", or give it to {' or '.join(white)}" if white else ""
 
 
 @functools.lru_cache(maxsize=256)
@@ -53,10 +65,12 @@ def _check_class(cls: type[NeuralMass]) -> None:
     name = cls.__name__
     if not cls.states:
         raise ValueError(f"{name} declares no states: add states: ClassVar = (State('x', 0.0, '1', 'meaning'),).")
-    if cls.drift is NeuralMass.drift:
+    if cls.drift is NeuralMass.drift and not cls.scheme:
         raise TypeError(f"{name} does not define its equation: add def drift(self, s, u), which returns the derivative of each state.")
     inputs = {i.name for i in cls.inputs}
-    lacking = [s.name for s in cls.states if s.name not in inputs]
+    if unknown := [n for n in cls.indirect if n not in {s.name for s in cls.states}]:
+        raise ValueError(f"{name} has indirect={cls.indirect!r}, needs names of its states; {unknown[0]!r} is none.")
+    lacking = [n for n in _direct(cls) if n not in inputs]
     if lacking:
         raise ValueError(
             f"{name} has no direct input for the states {lacking}: add Input('{lacking[0]}', '.../ms') and add it to the derivative."
@@ -64,7 +78,19 @@ def _check_class(cls: type[NeuralMass]) -> None:
     lacking = [o.name for o in cls.outputs if not callable(getattr(cls, o.name, None))]
     if lacking:
         raise ValueError(f"{name} declares the output {lacking[0]!r} without a method: add def {lacking[0]}(self, s, u).")
+    if cls.time_unit not in ("ms", "s"):
+        raise ValueError(f"{name} has time_unit={cls.time_unit!r}, needs 'ms' or 's'.")
+    if bool(cls.scheme) != (cls.step is not NeuralMass.step):
+        raise TypeError(f"{name} needs both or neither of a scheme, its name, and def step(self, s, u, w, dt).")
+    delays = {d.name for d in declared_parameters(cls) if d.unit == "ms"}
+    for p in cls.past:
+        if p.state not in {s.name for s in cls.states} or p.delay not in delays or cls.scheme:
+            raise ValueError(
+                f"{name} reads {p.name!r}, {p.state!r} as it was {p.delay!r} ago: needs a state and a parameter in ms, and no scheme of "
+                "its own."
+            )
     names = [s.name for s in cls.states] + [o.name for o in cls.outputs] + [d.name for d in declared_parameters(cls)]
+    names += [p.name for p in cls.past]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         raise ValueError(f"{name} uses the names {twice} twice; states, outputs and parameters need different names.")
@@ -102,47 +128,48 @@ def _check_shape(made: Any, what: str) -> None:
         )
 
 
-def _check_rates(model: NeuralMass) -> None:
-    """Names and shapes of what ``drift`` returns."""
-    name = type(model).__name__
-    numbers = {d.name: _SHAPED for d in declared_parameters(type(model))}
-    states = {s.name: _SHAPED for s in model.states}
-    inputs = {i.name: _SHAPED for i in model.inputs}
-
-    def drift(p: dict[str, Any], s: dict[str, Any], u: dict[str, Any]) -> Any:
-        return replace(model, p).drift(SimpleNamespace(**s), SimpleNamespace(**u))
-
-    made = trace(drift, numbers, states, inputs, where=f"{name}.drift")
-    call = ", ".join(f"{s}=..." for s in states)
-    if not isinstance(made, dict):
-        raise TypeError(f"{name}.drift returns a {type(made).__name__}, needs a derivative for each state by name: return dict({call}).")
-    missing, extra = [s for s in states if s not in made], [r for r in made if r not in states]
-    if missing:
-        raise ValueError(f"{name}.drift returns {sorted(made)}, needs a derivative of {missing} too: return dict({call}).")
-    if extra:
-        raise ValueError(f"{name}.drift returns {extra}, which are no states of {name}: return dict({call}), or declare them in states.")
-    for state, rate in made.items():
-        _check_shape(rate, f"{name}.drift returns for {state!r}")
-
-
 @functools.lru_cache(maxsize=256)
-def _check_drift(template: NeuralMass) -> None:
-    """Shapes of the drift, then its units, by propagation through its operations."""
+def _check_equation(template: NeuralMass) -> None:
+    """Names and shapes of what an equation returns, then its units, by propagation through its operations."""
     cls = type(template)
-    _check_rates(template)
     parameters = {d.name: d.unit for d in declared_parameters(cls)}
-    states = {s.name: s.unit for s in cls.states}
+    units = {s.name: s.unit for s in cls.states}
+    states = units | {p.name: units[p.state] for p in cls.past}
     inputs = {i.name: i.unit for i in cls.inputs}
 
-    def drift(p: dict[str, Any], s: dict[str, Any], u: dict[str, Any]) -> dict[str, Any]:
+    def drift(p: dict[str, Any], s: dict[str, Any], u: dict[str, Any]) -> Any:
         return replace(template, p).drift(SimpleNamespace(**s), SimpleNamespace(**u))
 
-    rates = {s.name: _rate_unit(s) for s in cls.states}
-    check_dimensions(drift, (parameters, states, inputs), rates, where=f"{cls.__name__}.drift")
+    def step(p: dict[str, Any], s: dict[str, Any], u: dict[str, Any], w: dict[str, Any], dt: Any) -> Any:
+        return replace(template, p).step(SimpleNamespace(**s), SimpleNamespace(**u), SimpleNamespace(**w), dt)
+
+    if cls.drift is not NeuralMass.drift:
+        rates = {s.name: _rate_unit(s, cls.time_unit) for s in cls.states}
+        _check_shapes(drift, (parameters, states, inputs), list(units), f"{cls.__name__}.drift")
+        check_dimensions(drift, (parameters, states, inputs), rates, where=f"{cls.__name__}.drift")
+    if cls.scheme:
+        arguments = (parameters, states, inputs, units, cls.time_unit)
+        _check_shapes(step, arguments, list(units), f"{cls.__name__}.step")
+        check_dimensions(step, arguments, units, where=f"{cls.__name__}.step")
 
 
-def _rate_unit(state: State) -> str:
-    return "1/ms" if state.unit == "1" else f"{state.unit}/ms"
+def _check_shapes(equation: Any, units: tuple[Any, ...], states: list[str], where: str) -> None:
+    """Names and shapes of what ``drift`` or ``step`` returns; the arguments have the form of their units."""
+    made = trace(equation, *jax.tree.map(lambda _: _SHAPED, units), where=where)
+    call = ", ".join(f"{s}=..." for s in states)
+    if not isinstance(made, dict):
+        raise TypeError(f"{where} returns a {type(made).__name__}, needs a value for each state by name: return dict({call}).")
+    missing, extra = [s for s in states if s not in made], [r for r in made if r not in states]
+    if missing:
+        raise ValueError(f"{where} returns {sorted(made)}, needs one for {missing} too: return dict({call}).")
+    if extra:
+        raise ValueError(f"{where} returns {extra}, which are no states: return dict({call}), or declare them in states.")
+    for state, rate in made.items():
+        _check_shape(rate, f"{where} returns for {state!r}")
+
+
+def _rate_unit(state: State, time: str) -> str:
+    return f"1/{time}" if state.unit == "1" else f"{state.unit}/{time}"
 
 
 def warn_exp_euler(system: System, method: str, dt: float) -> None:
@@ -163,8 +190,9 @@ def warn_exp_euler(system: System, method: str, dt: float) -> None:
         )
 
         def field(x: Any) -> Any:
-            rates = bare.drift(SimpleNamespace(**dict(zip(names, x, strict=True))), inputs)
-            return jnp.stack([jnp.asarray(rates[n], jnp.float64) for n in names])
+            now = dict(zip(names, x, strict=True))
+            rates = bare.drift(SimpleNamespace(**now, **{p.name: now[p.state] for p in model.past}), inputs)
+            return jnp.stack([per_ms(model) * jnp.asarray(rates[n], jnp.float64) for n in names])
 
         jacobian = jax.jacobian(field)
         point = _rest(field, jacobian, start)

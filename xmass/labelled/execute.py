@@ -222,6 +222,12 @@ def _arguments(resolved: Resolved, members: np.ndarray, cache: _StructureArrays)
         for s in resolved.stimuli
         if s.constant and s.value is not None
     }
+    args["past"] = {
+        p.name: jnp.asarray(
+            np.rint(_wide(resolved.values[p.delay].take(resolved.sizes, members), len(members)) / resolved.config.dt), "int32"
+        )
+        for p in resolved.program.model.past
+    }
     args["keys"] = _keys(resolved, members)
     if resolved.structures is not None:
         args |= cache.get(int(resolved.structures.of_runs(resolved.sizes, members[:1])[0]))
@@ -276,8 +282,7 @@ def _initial(resolved: Resolved, members: np.ndarray) -> dict[str, Any]:
             assert isinstance(state.initial, Uniform)
             found["states"][state.name] = {"uniform": (jnp.asarray(state.initial.low, dtype), jnp.asarray(state.initial.high, dtype))}
         elif path in resolved.lags:
-            shape = resolved.program.delay
-            count = shape.history if shape is not None else 1
+            count = resolved.program.history
             value, lags = resolved.values[path], resolved.lags[path]
             rows = history_of(value, lags, count, resolved.config.dt, path, resolved.sizes, members)
             past = jnp.asarray(rows.transpose(2, 1, 0), dtype)

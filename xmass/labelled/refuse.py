@@ -149,6 +149,9 @@ def check_values(values: dict[str, Value], system: System, precision: str) -> No
         for name, coupling in system.couplings.items():
             if coupling.source not in states:
                 raise ValueError(f"{name} has source={coupling.source!r}, an output; a delayed coupling needs a state. Drop speed.")
+    for past in node_of(system).past:
+        if (values[past.delay].array < 0).any():
+            raise ValueError(f"{past.delay} is {values[past.delay].array.min():g} ms, needs a delay of zero or more.")
     largest = float(np.finfo(precision).max)
     for path, value in values.items():
         if value.array.size and np.abs(value.array).max() > largest:

@@ -185,7 +185,7 @@ def resolve(config: Config, request: Request) -> Resolved:
 
     program, structures = _program(config, graph, values, dims.sizes, stimuli, stop - start)
     for path, lag in lags.items():
-        check_history(lag, program.delay.history if program.delay is not None else 1, config.dt, path)
+        check_history(lag, program.history, config.dt, path)
     check_alignment(graph, start, stop, request.restart, config.dt)
     check_samples(graph, start, keep, stop, request.restart, config.dt)
     kept = _result_coords(config, dims, values, specs, given, coords, seeds)
@@ -349,12 +349,13 @@ def _program(
     couplings = config.system.couplings if isinstance(config.system, Network) else {}
     frozen = config.frozen or config.method == "exp_euler"
     reads_end = any(isinstance(n.input, Source) and n.input.kind == "output" for n in graph.nodes)
-    ahead = 1 if reads_end else (0 if frozen else STAGES_AHEAD[config.method])
+    ahead = 1 if reads_end else (0 if frozen else STAGES_AHEAD.get(config.method, 0))
     runs = int(np.prod(tuple(sizes.values()), dtype=np.int64))
     width = tile_width(config.tile, runs, values, sizes)
+    past = _past_steps(model, values, config)
     structures = None
     if isinstance(config.system, Network) and couplings:
-        structures = plan_structures(values, sizes, rule=config.system.delays, dt=config.dt, width=width, ahead=ahead)
+        structures = plan_structures(values, sizes, rule=config.system.delays, dt=config.dt, width=width, ahead=ahead, least=past + 1)
     plan = structures.plan if structures is not None else None
     delay = plan.shape if plan is not None and plan.shape.levels else None
     undelayed = structures is not None and (plan is None or plan.undelayed is not None)
@@ -378,6 +379,7 @@ def _program(
         bounds=config.bounds,
         delay=delay,
         undelayed=undelayed,
+        past=past,
         nodes=graph.nodes,
         recorded=graph.recorded,
         regions=regions,
@@ -387,6 +389,17 @@ def _program(
         dtype=config.precision,
     )
     return program, structures
+
+
+def _past_steps(model: NeuralMass, values: dict[str, Value], config: Config) -> int:
+    """The longest delay, in steps, with which a model reads its own past."""
+    longest = max((float(values[p.delay].array.max()) for p in model.past), default=0.0)
+    steps = round(longest / config.dt)
+    if steps * len(config.regions) * 8 > 2**32:
+        raise ValueError(
+            f"a delay inside the model is {longest:g} ms, {steps} steps of {config.dt:g} ms: more than can be held. Check its unit."
+        )
+    return steps
 
 
 def tile_width(tile: int | None, runs: int, values: dict[str, Value], sizes: dict[str, int]) -> int:

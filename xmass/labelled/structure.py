@@ -37,7 +37,9 @@ def structure_dims(values: dict[str, Value], sizes: dict[str, int]) -> tuple[str
     return tuple(d for d in sizes if d in used)
 
 
-def plan_structures(values: dict[str, Value], sizes: dict[str, int], *, rule: str, dt: float, width: int, ahead: int) -> Structures:
+def plan_structures(
+    values: dict[str, Value], sizes: dict[str, int], *, rule: str, dt: float, width: int, ahead: int, least: int
+) -> Structures:
     """Plan the coupling of every connectome at once, so that all share one compiled program."""
     dims = structure_dims(values, sizes)
     shape = tuple(sizes[d] for d in dims)
@@ -67,7 +69,7 @@ def plan_structures(values: dict[str, Value], sizes: dict[str, int], *, rule: st
         kinds = weights[:, None]
     used = np.where(kinds != 0.0, steps, 0.0)
     _check_memory(used, speed, dt, kinds.shape[-1], width)
-    plan = plan_delays(kinds, used.astype(np.int64), width=width, ahead=ahead)
+    plan = plan_delays(kinds, used.astype(np.int64), width=width, ahead=ahead, least=least)
     return Structures(dims, count, weights, plan)
 
 
