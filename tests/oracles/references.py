@@ -20,10 +20,13 @@ FLOAT64 = 1e-9
 """Of the range, for float64 where scheme, step and rounding are the same."""
 
 MODELS = (
+    "fitzhugh_nagumo_oscillating",
     "generic_2d_oscillator_limit_cycle",
     "hopf_limit_cycle",
     "linear_decay",
+    "lorenz_default",
     "montbrio_pazo_roxin_bistable",
+    "van_der_pol_relaxation",
     "wilson_cowan_default",
     "wong_wang_exc_inh_default",
 )
@@ -82,6 +85,13 @@ def node(model: str, parameters: dict[str, float]) -> tuple[xm.NeuralMass, dict[
     if model == "hopf":
         inputs = {"x": p["I_x"], "y": p["I_y"]}
         return xm.HopfStep(a=p["a"], w=p["omega"], beta=1.0), {"x": "x", "y": "y"}, inputs
+    if model == "fitzhugh_nagumo":
+        inputs = {"V": p.pop("I_x"), "w": p.pop("I_y")}
+        return xm.FitzHughNagumoStep(**p), {"x": "V", "y": "w"}, inputs
+    if model == "van_der_pol":
+        return xm.VanDerPolStep(mu=p["mu"]), {"x": "x", "y": "y"}, {"x": p["I_x"], "y": p["I_y"]}
+    if model == "lorenz":
+        return xm.LorenzStep(**p), {"x": "x", "y": "y", "z": "z"}, {}
     if model == "linear":
         return xm.LinearStep(gamma=p["gamma"]), {"x": "x"}, {}
     if model == "montbrio_pazo_roxin":
