@@ -1,7 +1,10 @@
 """Node models, one file per family."""
 
+from xmass.models.coombes_byrne import CoombesByrneStep, CoombesByrneSynapseStep
+from xmass.models.epileptor import Epileptor2DStep, EpileptorStep
 from xmass.models.generic2d import Generic2dOscillatorStep
 from xmass.models.hopf import HopfStep, StuartLandauStep
+from xmass.models.larter_breakspear import LarterBreakspearStep
 from xmass.models.linear import LinearStep
 from xmass.models.lorenz import LorenzStep
 from xmass.models.montbrio import MontbrioPazoRoxinStep
@@ -11,9 +14,14 @@ from xmass.models.wilson_cowan import WilsonCowanStep
 from xmass.models.wong_wang import WongWangExcInhStep
 
 __all__ = [
+    "CoombesByrneStep",
+    "CoombesByrneSynapseStep",
+    "Epileptor2DStep",
+    "EpileptorStep",
     "FitzHughNagumoStep",
     "Generic2dOscillatorStep",
     "HopfStep",
+    "LarterBreakspearStep",
     "LinearStep",
     "LorenzStep",
     "MontbrioPazoRoxinStep",
