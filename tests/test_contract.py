@@ -43,7 +43,7 @@ OBJECTIVES = [
 PARTS = [*MODELS, *COUPLINGS, *NOISES, *OBSERVATIONS]
 
 LABELS = {"region": ["p", "q", "r"], "region_other": ["p", "q", "r"]}
-STEPS = {xm.LorenzStep: 0.01}
+STEPS = {xm.CoombesByrneSynapseStep: 0.01, xm.LorenzStep: 0.01}
 """Steps [ms] of models that need a smaller one than 0.1."""
 WEIGHTS = np.array([[0.0, 1.0, 0.5], [0.3, 0.0, 0.2], [0.9, 0.4, 0.0]])
 SC = xr.Dataset({"weights": (("region", "region_other"), WEIGHTS), "distances": (("region", "region_other"), 4.0 * (WEIGHTS > 0))}, LABELS)
@@ -256,7 +256,7 @@ def test_every_parameter_has_an_effect(cls):
         used = dict.fromkeys(p, False)
         slopes = jax.jit(jax.jacrev(equation(cls)))
         for _ in range(5):
-            s = {n: jnp.asarray(rng.uniform(0.1, 0.9), jnp.float64) for n in states_of(cls())}
+            s = {n: jnp.asarray(rng.uniform(-0.9, 0.9), jnp.float64) for n in states_of(cls())}  # both branches
             u = {i.name: jnp.asarray(rng.uniform(0.1, 0.9), jnp.float64) for i in cls.inputs}
             by = slopes(p, s, u)
             for name in p:
