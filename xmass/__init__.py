@@ -23,6 +23,7 @@ from xmass.models import (
     FitzHughNagumoStep,
     Generic2dOscillatorStep,
     HopfStep,
+    JansenRitStep,
     LarterBreakspearStep,
     LinearStep,
     LorenzStep,
@@ -33,6 +34,7 @@ from xmass.models import (
     WilsonCowanStep,
     WongWangExcInhStep,
 )
+from xmass.models.catalogue import list_models
 from xmass.observations import BOLDSignal, FunctionalConnectivity, Subsample, TemporalAverage
 from xmass.observations.average import whole_rows
 from xmass.scale.plan import plan
@@ -53,6 +55,7 @@ __all__ = [
     "Generic2dOscillatorStep",
     "HopfStep",
     "Input",
+    "JansenRitStep",
     "LarterBreakspearStep",
     "LinearStep",
     "LorenzStep",
@@ -86,6 +89,7 @@ __all__ = [
     "inhibition_control",
     "intrinsic_frequency",
     "io",
+    "list_models",
     "normalize",
     "objectives",
     "observe",
