@@ -4,6 +4,7 @@ from xmass.models.coombes_byrne import CoombesByrneStep, CoombesByrneSynapseStep
 from xmass.models.epileptor import Epileptor2DStep, EpileptorStep
 from xmass.models.generic2d import Generic2dOscillatorStep
 from xmass.models.hopf import HopfStep, StuartLandauStep
+from xmass.models.jansen_rit import JansenRitStep
 from xmass.models.larter_breakspear import LarterBreakspearStep
 from xmass.models.linear import LinearStep
 from xmass.models.lorenz import LorenzStep
@@ -21,6 +22,7 @@ __all__ = [
     "FitzHughNagumoStep",
     "Generic2dOscillatorStep",
     "HopfStep",
+    "JansenRitStep",
     "LarterBreakspearStep",
     "LinearStep",
     "LorenzStep",
