@@ -43,7 +43,7 @@ OBJECTIVES = [
 PARTS = [*MODELS, *COUPLINGS, *NOISES, *OBSERVATIONS]
 
 LABELS = {"region": ["p", "q", "r"], "region_other": ["p", "q", "r"]}
-STEPS = {xm.CoombesByrneSynapseStep: 0.01, xm.LorenzStep: 0.01}
+STEPS = {xm.CoombesByrneSynapseStep: 0.01, xm.EpileptorStep: 0.01, xm.LorenzStep: 0.01}
 """Steps [ms] of models that need a smaller one than 0.1."""
 WEIGHTS = np.array([[0.0, 1.0, 0.5], [0.3, 0.0, 0.2], [0.9, 0.4, 0.0]])
 SC = xr.Dataset({"weights": (("region", "region_other"), WEIGHTS), "distances": (("region", "region_other"), 4.0 * (WEIGHTS > 0))}, LABELS)

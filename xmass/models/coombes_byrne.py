@@ -90,7 +90,7 @@ class CoombesByrneSynapseStep(NeuralMass):
     .. math::
         \tau\dot r &= \frac{\Delta}{\pi\tau} + 2 r v - g r + \tau I_r, \qquad
         \tau\dot v = v^2 - (\pi\tau r)^2 + \eta + I + (v_{syn} - v)\,g + \tau I_v \\
-        \dot g &= \alpha q + I_g, \qquad
+        \dot g &= \alpha q, \qquad
         \dot q = \alpha\,(\kappa\pi\tau r + c - g - 2 q) + I_q
 
     The last two equations are :math:`(1 + \alpha^{-1} d/dt)^2 g = \kappa\pi\tau r + c`: the conductance ``g`` follows the rate
@@ -112,7 +112,7 @@ class CoombesByrneSynapseStep(NeuralMass):
         Reversal potential of the synapses [1].
     alpha : float, Quantity or DataArray
         Rate of the synapse [1/ms].
-    noise_r, noise_v, noise_g, noise_q, noise_I, noise_c : Noise, optional
+    noise_r, noise_v, noise_q, noise_I, noise_c : Noise, optional
         Noise of the inputs.
 
     References
@@ -136,10 +136,10 @@ class CoombesByrneSynapseStep(NeuralMass):
         State("g", 0.0, "1", "synaptic conductance"),
         State("q", 0.0, "1", "rate of change of g over alpha"),
     )
+    indirect: ClassVar[tuple[str, ...]] = ("g",)
     inputs: ClassVar[tuple[Input, ...]] = (
         Input("r", "1/ms^2", "added to dr/dt"),
         Input("v", "1/ms", "added to dv/dt"),
-        Input("g", "1/ms", "added to dg/dt"),
         Input("q", "1/ms", "added to dq/dt"),
         Input("I", "1", "current, divided by tau"),
         Input("c", "1", "drive of the synapse by other regions"),
@@ -147,7 +147,6 @@ class CoombesByrneSynapseStep(NeuralMass):
 
     noise_r: Noise | None = None
     noise_v: Noise | None = None
-    noise_g: Noise | None = None
     noise_q: Noise | None = None
     noise_I: Noise | None = None
     noise_c: Noise | None = None
@@ -161,4 +160,4 @@ class CoombesByrneSynapseStep(NeuralMass):
     def drift(self, s: SimpleNamespace, u: SimpleNamespace) -> dict[str, Any]:
         rate, potential = quadratic_population(s.r, s.v, s.g, self, u.I)
         synapse = self.alpha * (self.k * math.pi * self.tau * s.r + u.c - s.g - 2.0 * s.q)
-        return dict(r=rate + u.r, v=potential + u.v, g=self.alpha * s.q + u.g, q=synapse + u.q)
+        return dict(r=rate + u.r, v=potential + u.v, g=self.alpha * s.q, q=synapse + u.q)

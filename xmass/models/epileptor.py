@@ -77,8 +77,8 @@ class EpileptorStep(NeuralMass):
     --------
     >>> import xmass as xm
     >>> run = xm.Simulator(xm.EpileptorStep(), dt=0.1).run(1000.0, monitors=["x1", "lfp"])
-    >>> 590 < float(run.time[int((run.x1[:, 0] > 0).argmax())]) < 620      # ms: the seizure begins
-    True
+    >>> round(float(run.time[run.x1[:, 0] > 0][0]), -1)      # ms: the seizure begins
+    600.0
     """
 
     category: ClassVar[str] = "physiological"
