@@ -111,7 +111,8 @@ DEFAULTS = {
     xm.Generic2dOscillatorStep: dict(a=-2, b=-10, c2=0, d=0.02, e=3, f=1, g=0, alpha=1, beta=1, gamma=1, I=0, tau=1),
     xm.LinearStep: dict(gamma=-10),
     xm.WilsonCowanStep: dict(
-        w_ee=12, w_ei=4, w_ie=13, w_ii=11, tau_e=1, tau_i=1, a_e=1.2, theta_e=2.8, a_i=1, theta_i=4, r_e=1, r_i=1
+        w_ee=12, w_ei=4, w_ie=13, w_ii=11, tau_e=1, tau_i=1, a_e=1.2, theta_e=2.8, a_i=1, theta_i=4, r_e=1, r_i=1,
+        k_e=1, k_i=1, c_e=1, c_i=1, alpha_e=1, alpha_i=1, offset_e=0, offset_i=0, P=0, Q=0,
     ),
     xm.MontbrioPazoRoxinStep: dict(tau=1, eta=-5, Delta=1, J=15),
     xm.WongWangExcInhStep: dict(

@@ -98,23 +98,12 @@ def node(model: str, parameters: dict[str, float]) -> tuple[xm.NeuralMass, dict[
         made = xm.MontbrioPazoRoxinStep(tau=p["tau"], Delta=p["Delta"], eta=p["eta"], J=p["J"])
         return made, {"r": "r", "V": "v"}, {"I": p["I"]}
     if model == "wilson_cowan":
-        assert all(p[k] == 1.0 for k in ("c_e", "c_i", "k_e", "k_i", "alpha_e", "alpha_i", "shift_sigmoid"))
-        assert p["theta_e"] == p["theta_i"] == 0.0
-        made = xm.WilsonCowanStep(
-            w_ee=p["c_ee"],
-            w_ei=p["c_ei"],
-            w_ie=p["c_ie"],
-            w_ii=p["c_ii"],
-            tau_e=p["tau_e"],
-            tau_i=p["tau_i"],
-            a_e=p["a_e"],
-            a_i=p["a_i"],
-            theta_e=p["b_e"],
-            theta_i=p["b_i"],
-            r_e=p["r_e"],
-            r_i=p["r_i"],
-        )
-        return made, {"E": "rE", "I": "rI"}, {"e": p["P"], "i": p["Q"]}
+        same = ("tau_e", "tau_i", "a_e", "a_i", "r_e", "r_i", "k_e", "k_i", "c_e", "c_i", "alpha_e", "alpha_i", "P", "Q")
+        weights = {f"w_{t}{s}": p[f"c_{t}{s}"] for t in "ei" for s in "ei"}
+        thresholds = {"theta_e": p["b_e"], "theta_i": p["b_i"], "offset_e": p["theta_e"], "offset_i": p["theta_i"]}
+        shift = bool(p["shift_sigmoid"])
+        made = xm.WilsonCowanStep(**{n: p[n] for n in same}, **weights, **thresholds, shift_sigmoid=shift)
+        return made, {"E": "rE", "I": "rI"}, {}
     if model == "wong_wang_exc_inh":
         p.pop("G")  # a factor of the network's coupling.k here
         return xm.WongWangExcInhStep(**p), {"S_e": "S_e", "S_i": "S_i"}, {}

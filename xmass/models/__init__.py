@@ -11,7 +11,10 @@ from xmass.models.lorenz import LorenzStep
 from xmass.models.montbrio import MontbrioPazoRoxinStep
 from xmass.models.relaxation import FitzHughNagumoStep, VanDerPolStep
 from xmass.models.threshold_linear import ThresholdLinearStep
-from xmass.models.wilson_cowan import WilsonCowanStep
+from xmass.models.wilson_cowan import WilsonCowanNoSaturationStep, WilsonCowanStep
+from xmass.models.wilson_cowan_divisive import WilsonCowanDivisiveInputStep, WilsonCowanDivisiveStep
+from xmass.models.wilson_cowan_extended import WilsonCowanAdaptiveStep, WilsonCowanDelayedStep, WilsonCowanThreePopulationStep
+from xmass.models.wilson_cowan_reduced import WilsonCowanLinearStep, WilsonCowanSimplifiedStep, WilsonCowanSymmetricStep
 from xmass.models.wong_wang import WongWangExcInhStep
 
 __all__ = [
@@ -30,6 +33,15 @@ __all__ = [
     "StuartLandauStep",
     "ThresholdLinearStep",
     "VanDerPolStep",
+    "WilsonCowanAdaptiveStep",
+    "WilsonCowanDelayedStep",
+    "WilsonCowanDivisiveInputStep",
+    "WilsonCowanDivisiveStep",
+    "WilsonCowanLinearStep",
+    "WilsonCowanNoSaturationStep",
+    "WilsonCowanSimplifiedStep",
     "WilsonCowanStep",
+    "WilsonCowanSymmetricStep",
+    "WilsonCowanThreePopulationStep",
     "WongWangExcInhStep",
 ]
