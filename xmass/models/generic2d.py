@@ -69,3 +69,41 @@ class Generic2dOscillatorStep(NeuralMass):
         fast = self.d * self.tau * (cubic + self.alpha * s.W + self.gamma * self.I + self.gamma * u.c)
         slow = self.d / self.tau * (self.a + self.b * s.V + self.c2 * s.V**2 - self.beta * s.W)
         return dict(V=fast + u.V, W=slow + u.W)
+
+    @classmethod
+    def excitable(cls) -> Generic2dOscillatorStep:
+        """The defaults: a stable focus, which an input ``c`` above 3.7402 turns into a cycle of about 10 Hz.
+
+        Examples
+        --------
+        >>> import xmass as xm
+        >>> xm.Generic2dOscillatorStep.excitable() == xm.Generic2dOscillatorStep()
+        True
+        """
+        return cls()
+
+    @classmethod
+    def bistable(cls) -> Generic2dOscillatorStep:
+        """A stable node beside a slow cycle of 931.7 ms: the start decides (a = 1, b = 0, c2 = -5, d = 0.02 per ms).
+
+        Examples
+        --------
+        >>> import xmass as xm
+        >>> xm.Generic2dOscillatorStep.bistable().c2
+        -5.0
+        """
+        return cls(a=1.0, b=0.0, c2=-5.0, d=0.02)
+
+    @classmethod
+    def morris_lecar(cls) -> Generic2dOscillatorStep:
+        """As the Morris-Lecar model: a node that meets a saddle at an input ``c`` of 0.1211, and cycles of any length above it.
+
+        The coefficients are a = 0.5, b = 0.6, c2 = -4, d = 0.02 per ms.
+
+        Examples
+        --------
+        >>> import xmass as xm
+        >>> xm.Generic2dOscillatorStep.morris_lecar().b
+        0.6
+        """
+        return cls(a=0.5, b=0.6, c2=-4.0, d=0.02)
