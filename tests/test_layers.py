@@ -18,6 +18,7 @@ LAYERS = (
     ("core",),
     ("models", "couplings", "observations"),
     ("labelled",),
+    ("stimuli",),
     ("scale",),
     ("simulator",),
     ("analysis",),

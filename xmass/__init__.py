@@ -1,6 +1,6 @@
 """Whole-brain modelling with labelled data: a run maps a Dataset of parameters to a Dataset of trajectories."""
 
-from xmass import accessor, analysis, datasets, io, objectives, viz
+from xmass import accessor, analysis, datasets, io, objectives, stimuli, viz
 from xmass._version import __version__
 from xmass.analysis.compare import compare
 from xmass.analysis.connectivity import average_fc, functional_connectivity
@@ -116,6 +116,7 @@ __all__ = [
     "preprocess",
     "rerun",
     "spectral_radius",
+    "stimuli",
     "time_field",
     "units",
     "viz",

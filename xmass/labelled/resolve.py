@@ -17,7 +17,7 @@ from xmass.core.noise import trial_seeds
 from xmass.core.observe import Source
 from xmass.labelled.continuing import check_observers, check_sweeps, unknown_initial
 from xmass.labelled.initial import first_step, in_steps_of, initial_items, initial_values
-from xmass.labelled.inputs import Drive, resolve_inputs
+from xmass.labelled.inputs import Drive, input_arrays, resolve_inputs
 from xmass.labelled.monitors import Graph, Monitors, build_graph, check_functions, segment_length
 from xmass.labelled.network import Network
 from xmass.labelled.parameters import Spec, System, node_of, observation_parameters, system_parameters
@@ -180,7 +180,7 @@ def resolve(config: Config, request: Request) -> Resolved:
     stimuli = resolve_inputs(request.inputs, model, dims, config.regions, start, stop, config.dt)
     check_sweeps(dims, specs, values)
     check_values(values, config.system, config.precision)
-    stimulated = {d for s in stimuli if s.value is not None for d in s.value.dims}
+    stimulated = {d for s in stimuli for d in s.dims}
     check_used_dims(request.params, stimulated | {d for v in (*values.values(), seeds) if v is not None for d in v.dims})
 
     program, structures = _program(config, graph, values, dims.sizes, stimuli, stop - start)
@@ -289,7 +289,7 @@ def _sources(config: Config, request: Request, given: dict[str, Any], specs: dic
         found.append((config.system.connectome, "the connectome"))
     found += [(s.value, path) for path, s in specs.items() if isinstance(s.value, xr.DataArray) and path not in given]
     found += [(v, path) for path, v in given.items() if isinstance(v, xr.DataArray) and path != SEED]
-    found += [(v, f"inputs[{n!r}]") for n, v in (request.inputs or {}).items() if isinstance(v, xr.DataArray)]
+    found += input_arrays(request.inputs)
     if isinstance(given.get(SEED), xr.DataArray):
         found.append((given[SEED], SEED))
     return found
