@@ -4,6 +4,7 @@ from xmass import accessor, analysis, datasets, io, objectives, stimuli, viz
 from xmass._version import __version__
 from xmass.analysis.compare import compare
 from xmass.analysis.connectivity import average_fc, functional_connectivity
+from xmass.analysis.decision import decision
 from xmass.analysis.inhibition import critical_coupling, inhibition_control
 from xmass.analysis.preprocess import preprocess
 from xmass.analysis.spectra import intrinsic_frequency
@@ -28,6 +29,7 @@ from xmass.models import (
     LinearStep,
     LorenzStep,
     MontbrioPazoRoxinStep,
+    ReducedWongWangStep,
     StuartLandauStep,
     ThresholdLinearStep,
     VanDerPolStep,
@@ -42,6 +44,8 @@ from xmass.models import (
     WilsonCowanSymmetricStep,
     WilsonCowanThreePopulationStep,
     WongWangExcInhStep,
+    WongWangNoDecisionStep,
+    WongWangStep,
 )
 from xmass.models.catalogue import list_models
 from xmass.observations import BOLDSignal, FunctionalConnectivity, Subsample, TemporalAverage
@@ -74,6 +78,7 @@ __all__ = [
     "OUProcess",
     "Observation",
     "Output",
+    "ReducedWongWangStep",
     "Simulator",
     "State",
     "StuartLandauStep",
@@ -95,6 +100,8 @@ __all__ = [
     "WilsonCowanSymmetricStep",
     "WilsonCowanThreePopulationStep",
     "WongWangExcInhStep",
+    "WongWangNoDecisionStep",
+    "WongWangStep",
     "__version__",
     "accessor",
     "analysis",
@@ -103,6 +110,7 @@ __all__ = [
     "cortical",
     "critical_coupling",
     "datasets",
+    "decision",
     "functional_connectivity",
     "inhibition_control",
     "intrinsic_frequency",

@@ -3,5 +3,6 @@
 from xmass.analysis.compare import compare as compare
 from xmass.analysis.connectivity import average_fc as average_fc
 from xmass.analysis.connectivity import functional_connectivity as functional_connectivity
+from xmass.analysis.decision import decision as decision
 from xmass.analysis.preprocess import preprocess as preprocess
 from xmass.analysis.spectra import intrinsic_frequency as intrinsic_frequency

@@ -15,7 +15,8 @@ from xmass.models.wilson_cowan import WilsonCowanNoSaturationStep, WilsonCowanSt
 from xmass.models.wilson_cowan_divisive import WilsonCowanDivisiveInputStep, WilsonCowanDivisiveStep
 from xmass.models.wilson_cowan_extended import WilsonCowanAdaptiveStep, WilsonCowanDelayedStep, WilsonCowanThreePopulationStep
 from xmass.models.wilson_cowan_reduced import WilsonCowanLinearStep, WilsonCowanSimplifiedStep, WilsonCowanSymmetricStep
-from xmass.models.wong_wang import WongWangExcInhStep
+from xmass.models.wong_wang import ReducedWongWangStep, WongWangExcInhStep
+from xmass.models.wong_wang_decision import WongWangNoDecisionStep, WongWangStep
 
 __all__ = [
     "CoombesByrneStep",
@@ -30,6 +31,7 @@ __all__ = [
     "LinearStep",
     "LorenzStep",
     "MontbrioPazoRoxinStep",
+    "ReducedWongWangStep",
     "StuartLandauStep",
     "ThresholdLinearStep",
     "VanDerPolStep",
@@ -44,4 +46,6 @@ __all__ = [
     "WilsonCowanSymmetricStep",
     "WilsonCowanThreePopulationStep",
     "WongWangExcInhStep",
+    "WongWangNoDecisionStep",
+    "WongWangStep",
 ]

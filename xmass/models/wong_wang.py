@@ -117,3 +117,70 @@ class WongWangExcInhStep(NeuralMass):
             S_e=-s.S_e / self.tau_e + (1.0 - s.S_e) * self.gamma_e * self.H_e(s, u) + u.S_e,
             S_i=-s.S_i / self.tau_i + self.gamma_i * self.H_i(s, u) + u.S_i,
         )
+
+
+class ReducedWongWangStep(NeuralMass):
+    r"""Reduced Wong-Wang model of a region as one excitatory population.
+
+    .. math::
+        \dot S = -S/\tau_s + (1 - S)\,\gamma H(x) + I_S, \qquad
+        x = w J_N S + I_o + J_N c, \qquad
+        H(x) = \frac{a x - b}{1 - e^{-d(a x - b)}}
+
+    The input ``coupling`` is c, the summed gating of the other regions: the global coupling G of the literature is the network's
+    ``coupling.k``. The gating variable is held in [0, 1] after each step. The output ``H`` is the rate at the current state and
+    coupling. Times are in ms and rates in 1/ms.
+
+    Parameters
+    ----------
+    a, b, d : float, Quantity or DataArray
+        Gain [1/(ms nA)], threshold [1/ms] and curvature [ms] of the transfer function.
+    gamma : float or DataArray
+        Kinetic factor.
+    tau_s : float, Quantity or DataArray
+        NMDA time constant [ms].
+    w : float or DataArray
+        Local excitatory recurrence.
+    J_N, I_o : float, Quantity or DataArray
+        NMDA weight and background current [nA].
+    noise_S, noise_coupling : Noise, optional
+        Noise of the inputs.
+
+    References
+    ----------
+    Deco et al. (2013), doi:10.1523/JNEUROSCI.1091-13.2013.
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> run = xm.Simulator(xm.ReducedWongWangStep(), dt=1.0).run(4000.0, monitors=["S"])
+    >>> round(float(run.S[-1, 0]), 4)
+    0.098
+    """
+
+    category: ClassVar[str] = "physiological"
+    use_case: ClassVar[str] = "Resting-state BOLD with one equation per region"
+    states: ClassVar[tuple[State, ...]] = (State("S", 0.1, "1", "excitatory gating", (0.0, 1.0)),)
+    inputs: ClassVar[tuple[Input, ...]] = (
+        Input("S", "1/ms", "added to dS/dt"),
+        Input("coupling", "1", "summed excitatory gating of other regions"),
+    )
+    outputs: ClassVar[tuple[Output, ...]] = (Output("H", "1/ms", "rate", uses_input=True),)
+
+    noise_S: Noise | None = None
+    noise_coupling: Noise | None = None
+    a: Value = parameter(0.270, "1/(ms*nA)", "gain")
+    b: Value = parameter(0.108, "1/ms", "threshold")
+    d: Value = parameter(154.0, "ms", "curvature")
+    gamma: Value = parameter(0.641, "1", "kinetic factor")
+    tau_s: Value = parameter(100.0, "ms", "NMDA time constant")
+    w: Value = parameter(0.6, "1", "local excitatory recurrence")
+    J_N: Value = parameter(0.2609, "nA", "NMDA weight")
+    I_o: Value = parameter(0.33, "nA", "background current")
+
+    def H(self, s: SimpleNamespace, u: SimpleNamespace) -> Any:
+        """Rate [1/ms]."""
+        return transfer(self.w * self.J_N * s.S + self.I_o + self.J_N * u.coupling, self.a, self.b, self.d)
+
+    def drift(self, s: SimpleNamespace, u: SimpleNamespace) -> dict[str, Any]:
+        return dict(S=-s.S / self.tau_s + (1.0 - s.S) * self.gamma * self.H(s, u) + u.S)
