@@ -23,9 +23,11 @@ MODELS = (
     "fitzhugh_nagumo_oscillating",
     "generic_2d_oscillator_limit_cycle",
     "hopf_limit_cycle",
+    "jansen_rit_alpha",
     "linear_decay",
     "lorenz_default",
     "montbrio_pazo_roxin_bistable",
+    "reduced_wong_wang_low",
     "van_der_pol_relaxation",
     "wilson_cowan_default",
     "wong_wang_exc_inh_default",
@@ -107,6 +109,25 @@ def node(model: str, parameters: dict[str, float]) -> tuple[xm.NeuralMass, dict[
     if model == "wong_wang_exc_inh":
         p.pop("G")  # a factor of the network's coupling.k here
         return xm.WongWangExcInhStep(**p), {"S_e": "S_e", "S_i": "S_i"}, {}
+    if model == "jansen_rit":  # theirs per ms, ours per s
+        made = xm.JansenRitStep(
+            Ae=p["A"],
+            Ai=p["B"],
+            be=1e3 * p["a"],
+            bi=1e3 * p["b"],
+            C=p["J"],
+            a1=p["a_1"],
+            a2=p["a_2"],
+            a3=p["a_3"],
+            a4=p["a_4"],
+            s_max=2e3 * p["nu_max"],
+            v0=p["v0"],
+            r=p["r"],
+            p=1e3 * p["mu"],
+        )
+        return made, dict(zip(("y0", "y1", "y2", "y3", "y4", "y5"), ("M", "E", "I", "Mv", "Ev", "Iv"))), {}
+    if model == "reduced_wong_wang":
+        return xm.ReducedWongWangStep(**p), {"S": "S"}, {}
     raise ValueError(f"no model here for {model!r}")
 
 
@@ -119,8 +140,14 @@ def _stack(run: xr.Dataset, initial: dict[str, xr.DataArray], names: dict[str, s
     return xr.concat(series, "variable").assign_coords(variable=list(names))
 
 
+def scales(ds: xr.Dataset) -> xr.DataArray:
+    """Our numbers over theirs, by variable: velocities of the Jansen-Rit model are in mV/s here and in mV/ms there."""
+    per_second = ds.attrs["model"] == "jansen_rit"
+    return xr.DataArray([1e3 if per_second and v in ("y3", "y4", "y5") else 1.0 for v in ds.variable.values], {"variable": ds.variable.values})
+
+
 def _initial(ds: xr.Dataset, names: dict[str, str]) -> dict[str, xr.DataArray]:
-    return {own: ds.initial.sel(variable=theirs, drop=True) for theirs, own in names.items()}
+    return {own: (ds.initial * scales(ds)).sel(variable=theirs, drop=True) for theirs, own in names.items()}
 
 
 def bare(data: xr.DataArray) -> xr.DataArray:
@@ -137,7 +164,7 @@ def simulate_model(case: str, scheme: str, *, precision: str = "float64", dt: fl
     finer = round(dt_file / dt) if dt is not None else 1
     simulator = xm.Simulator(model, dt=dt_file / finer, method=scheme, precision=precision)
     run = simulator.run(dt_file * steps, sample_every=every * finer, initial=initial, inputs=inputs)
-    return bare(_stack(run, initial, names).isel(region=0))
+    return bare(_stack(run, initial, names).isel(region=0)) / scales(ds)
 
 
 def compare_model(case: str, run: str, *, precision: str = "float64") -> Comparison:
@@ -183,7 +210,7 @@ def simulate_network(ds: xr.Dataset, scheme: str, *, precision: str = "float64",
     dt = float(ds.attrs["dt"])
     simulator = xm.Simulator(net, dt=dt, method=scheme, precision=precision, frozen_coupling=frozen)
     run = simulator.run(dt * int(ds.attrs["steps"]), sample_every=int(ds.attrs["stored_every"]), initial=initial, inputs=inputs)
-    return bare(_stack(run, at_zero, names).rename(region="node"))
+    return bare(_stack(run, at_zero, names).rename(region="node")) / scales(ds)
 
 
 def compare_network(case: str, run: str, *, precision: str = "float64") -> Comparison:
