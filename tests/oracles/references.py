@@ -149,7 +149,9 @@ def _stack(run: xr.Dataset, initial: dict[str, xr.DataArray], names: dict[str, s
 def scales(ds: xr.Dataset) -> xr.DataArray:
     """Our numbers over theirs, by variable: velocities of the Jansen-Rit model are in mV/s here and in mV/ms there."""
     per_second = ds.attrs["model"] == "jansen_rit"
-    return xr.DataArray([1e3 if per_second and v in ("y3", "y4", "y5") else 1.0 for v in ds.variable.values], {"variable": ds.variable.values})
+    return xr.DataArray(
+        [1e3 if per_second and v in ("y3", "y4", "y5") else 1.0 for v in ds.variable.values], {"variable": ds.variable.values}
+    )
 
 
 def _initial(ds: xr.Dataset, names: dict[str, str]) -> dict[str, xr.DataArray]:
