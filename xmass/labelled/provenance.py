@@ -228,6 +228,8 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
             else:
                 found += differences(old[key], new[key], at)
         return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and any(isinstance(v, dict) for v in old):
+        return [found for i, pair in enumerate(zip(old, new)) for found in differences(*pair, f"{path}[{i}]")]
     return [f"{path}: {_short(old)} -> {_short(new)}"]
 
 

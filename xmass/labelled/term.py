@@ -71,24 +71,21 @@ class Term(eqx.Module):
             return max(e for e, _ in ends), min(s for _, s in ends)
         if TIME in self.amplitude.coords:
             times = stamps(self.amplitude[TIME], "the time of the series")
-            return float(times[-1]), float(np.diff(times).min()) if times.size > 1 else np.inf
+            return (float(2 * times[-1] - times[-2]), float(np.diff(times).min())) if times.size > 1 else (float(times[0]), np.inf)
         return 0.0, np.inf
 
     def times(self, factor: xr.DataArray) -> Term:
         """The same with its amplitude multiplied by numbers without a unit."""
-        if factor.attrs.get(UNITS, "1") != "1":
-            raise ValueError(
-                f"a stimulus is multiplied by numbers without a unit, this factor is in {factor.attrs[UNITS]}: give it as amplitude=."
-            )
+        if (unit := factor.attrs.get(UNITS, "1")) != "1":
+            raise ValueError(f"a stimulus is multiplied by numbers without a unit, this factor is in {unit}: give it as amplitude=.")
         dims = Dims()
         dims.add(self.amplitude, f"amplitude of the {self.name}", skip=(TIME,))
         dims.add(factor, "the factor", skip=(TIME,))
         factor = dims.align(factor)
         if REGION in factor.coords and REGION in self.amplitude.coords:
-            factor = align_regions(
-                factor, self.amplitude[REGION].values, f"the factor of a stimulus of {self.amplitude.sizes[REGION]} regions"
-            )
-        return Term(self.name, (self.amplitude * factor).drop_attrs(deep=False).assign_attrs(self.amplitude.attrs), self.wave)
+            factor = align_regions(factor, self.amplitude[REGION].values, "the factor")
+        amplitude = (self.amplitude * factor).drop_attrs(deep=False).assign_attrs(self.amplitude.attrs)
+        return Term(self.name, amplitude, self.wave)
 
     def hold(self, path: str, unit: str, dims: Dims, regions: np.ndarray, start: float, stop: float, dt: float) -> Held:
         """As arrays: in the unit of the input, on the regions of the system, run dims aligned by label."""
