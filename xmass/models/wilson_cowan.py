@@ -161,7 +161,7 @@ class WilsonCowanNoSaturationStep(NeuralMass):
     >>> sim = xm.Simulator(xm.WilsonCowanNoSaturationStep(), dt=0.1, precision="float64")
     >>> run = sim.run(60.0, monitors=["rE"], initial={"rE": 0.3})
     >>> round(float(run.rE[-1, 0]), 4)
-    0.9652
+    0.9657
     """
 
     category: ClassVar[str] = "physiological"
