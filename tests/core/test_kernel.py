@@ -14,6 +14,7 @@ import xmass as xm
 from xmass.core import engine, kernel
 from xmass.core.kernel import one_kernel
 from xmass.core.model import Value, parameter
+from xmass.core.program import Program
 from xmass.labelled import execute
 from xmass.labelled.resolve import Request, resolve
 
@@ -31,7 +32,7 @@ def network(speed: float | None = 10.0) -> xr.Dataset:
     return xm.Network(xm.HopfStep(a=0.05, w=0.3), sc, speed=speed, coupling=coupling)
 
 
-def compiled_text(sim: xm.Simulator, runs: int) -> tuple[engine.Program, str]:
+def compiled_text(sim: xm.Simulator, runs: int) -> tuple[Program, str]:
     """The optimised program of a run, as text."""
     k = xr.Dataset({"coupling.k": ("k", np.linspace(0.0, 0.02, runs))}) if runs > 1 else None
     resolved = resolve(sim.config, Request(20.0, k, ["x"], initial={"x": 0.1}))

@@ -34,20 +34,21 @@ def test_derivative_with_respect_to_speed_equals_finite_differences():
         args = execute._arguments(run, members, execute._StructureArrays(run)) | {"stimulus": {}}
         carry = engine.initialise(run.program, args, execute._initial(run, members))
         # The weights of the two neighbouring steps are linear in the delay, so this difference is their derivative.
-        above, below = (resolved(s).structures for s in (speed + h, speed - h))
-        assert above is not None and below is not None and above.plan is not None and below.plan is not None
+        above, below = (resolved(s).structures.projections[0].plan for s in (speed + h, speed - h))
         slope = [
             [jnp.asarray((a - b) / (2 * h)) for a, b in zip(up["weight"], down["weight"], strict=True)]
-            for up, down in zip(above.plan.arrays[0], below.plan.arrays[0], strict=True)
+            for up, down in zip(above.arrays[0], below.arrays[0], strict=True)
         ]
 
         def end(weights: list) -> jax.Array:
-            given = args | {"delayed": [level | {"weight": w} for level, w in zip(args["delayed"], weights, strict=True)]}
+            (projection,) = args["projections"]
+            levels = [level | {"weight": w} for level, w in zip(projection["delayed"], weights, strict=True)]
+            given = args | {"projections": [projection | {"delayed": levels}]}
             segments = -(-run.stop // run.program.segment)
             steps = (np.int32(v) for v in (0, segments, 0, run.stop, 0))
             return engine.advance(run.program, carry, given, *steps)[0].states["x"]
 
-        weights = [level["weight"] for level in args["delayed"]]
+        weights = [level["weight"] for level in args["projections"][0]["delayed"]]
         _, derivative = jax.jvp(end, (weights,), (slope,))
     runs = [
         network(s).run(20.0, monitors=["x"], initial={"x": xr.DataArray(np.linspace(-0.3, 0.4, 8), dims="region")})

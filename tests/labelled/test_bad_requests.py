@@ -223,7 +223,7 @@ MODELS = {
     "a derivative of no state": (
         build(lambda self, s, u: dict(v=-s.v / self.tau, n=-s.n / self.tau, q=s.n)),
         ValueError,
-        "['q'], which are no states of Leak",
+        "['q'], which are no states",
     ),
     "nothing returned": (build(lambda self, s, u: None), TypeError, "Leak.drift returns a NoneType", "return dict(v=..., n=...)"),
     "a tuple returned": (build(lambda self, s, u: (s.v, s.n)), TypeError, "Leak.drift returns a tuple", "return dict(v=..., n=...)"),

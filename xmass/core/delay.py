@@ -7,6 +7,7 @@ Nothing above this file sees an index.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -36,20 +37,22 @@ class DelayShape(NamedTuple):
 
 
 class DelayPlan(NamedTuple):
-    """The sizes, and per structure (connectome and set of delays) the index and weight arrays of every group."""
+    """Of one projection: the sizes, and per structure (connectome and set of delays) the index and weight arrays of every group."""
 
     shape: DelayShape
     arrays: list[Any]
     undelayed: list[np.ndarray] | None
 
 
-def plan_delays(weights: np.ndarray, steps: np.ndarray, *, width: int, ahead: int, least: int = 1) -> DelayPlan:
-    """Plan the delayed coupling of several structures that share one compiled kernel.
+def plan_delays(parts: Sequence[tuple[np.ndarray, np.ndarray]], *, width: int, ahead: int, least: int = 1) -> list[DelayPlan]:
+    """Plan the delayed coupling of several projections, each of several structures, that share one compiled kernel.
+
+    All projections advance in the same blocks and have histories of the same length.
 
     Parameters
     ----------
-    weights, steps : array ``(structure, edge_kind, region, region)``
-        Weights and delays in whole steps. ``edge_kind`` has length 1, or 2 for interpolated delays.
+    parts : sequence of pairs of arrays ``(structure, edge_kind, region, region)``
+        Weights and delays in whole steps of each projection. ``edge_kind`` has length 1, or 2 for interpolated delays.
     width : int
         Runs in a tile.
     ahead : int
@@ -57,29 +60,42 @@ def plan_delays(weights: np.ndarray, steps: np.ndarray, *, width: int, ahead: in
     least : int
         Steps that a history has at least.
     """
-    count = len(weights)
-    delayed = (steps > 0) & (weights != 0.0)
-    undelayed = [w.sum(0) for w in np.where(steps == 0, weights, 0.0)]
-    has_undelayed = any(u.any() for u in undelayed)
-    history = max(int(steps[delayed].max(initial=0)) + 1, least)
-    edges = delayed.any(axis=0)
-    shortest = np.where(delayed, steps, np.iinfo(np.int64).max).min(axis=0)
-    blocks = _blocks(shortest[edges], width, ahead) if edges.any() else ()
+    delayed = [(steps > 0) & (weights != 0.0) for weights, steps in parts]
+    edges = [d.any(axis=0) for d in delayed]
+    shortest = [np.where(d, steps, np.iinfo(np.int64).max).min(axis=0) for d, (_, steps) in zip(delayed, parts, strict=True)]
+    history = max(1 + max(int(steps[d].max(initial=0)) for d, (_, steps) in zip(delayed, parts, strict=True)), least)
+    found = np.concatenate([s[e] for s, e in zip(shortest, edges, strict=True)])
+    blocks = _blocks(found, width, ahead) if len(found) else ()
     slack = 3 + _LANES // width
     row = 2 * history + slack
     if row % 64 == 0:
         row += slack
+    return [_plan(*part, s, e, blocks, history, row, width) for part, s, e in zip(parts, shortest, edges, strict=True)]
+
+
+def _plan(
+    weights: np.ndarray,
+    steps: np.ndarray,
+    shortest: np.ndarray,
+    edges: np.ndarray,
+    blocks: tuple[int, ...],
+    history: int,
+    row: int,
+    width: int,
+) -> DelayPlan:
+    """The plan of one projection, in blocks that are those of all."""
+    undelayed = [w.sum(0) for w in np.where(steps == 0, weights, 0.0)]
     levels: list[Level] = []
-    arrays: list[list[dict]] = [[] for _ in range(count)]
+    arrays: list[list[dict]] = [[] for _ in weights]
     for position, block in enumerate(blocks):
+        lower = block if position else 0
         upper = blocks[position + 1] if position + 1 < len(blocks) else np.iinfo(np.int64).max
         # The smallest blocks also take what is shorter than any of them would allow: there is nothing below.
-        member = edges & (shortest >= block) & (shortest < upper)
-        level, tables = _group(member, block)
+        level, tables = _group(edges & (shortest >= lower) & (shortest < upper), block)
         levels.append(level)
-        for s in range(count):
-            arrays[s].append(_fill(tables, weights[s], steps[s], history, row, width))
-    return DelayPlan(DelayShape(tuple(levels), history, row), arrays, undelayed if has_undelayed else None)
+        for own, w, d in zip(arrays, weights, steps, strict=True):
+            own.append(_fill(tables, w, d, history, row, width))
+    return DelayPlan(DelayShape(tuple(levels), history, row), arrays, undelayed if any(u.any() for u in undelayed) else None)
 
 
 def _blocks(delays: np.ndarray, width: int, ahead: int) -> tuple[int, ...]:
@@ -168,6 +184,23 @@ def _fetched(steps: int, runs: int) -> int:
     if steps * runs <= 4 or _LANES % runs:
         return steps
     return -(-steps * runs // _LANES) * _LANES // runs
+
+
+def sparse_rows(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sources ``(edge, region)`` and weights ``(structure, edge, region)`` of matrices ``(structure, region, region)`` with few entries."""
+    edges = (weights != 0.0).any(axis=0)
+    order = np.argsort(~edges, axis=1, kind="stable")[:, : max(int(edges.sum(axis=1).max()), 1)]
+    values = np.take_along_axis(weights, order[None], axis=2)
+    return order.T.astype(np.int32), values.transpose(0, 2, 1)
+
+
+def sparse_product(arrays: dict, x: jax.Array) -> jax.Array:
+    """The product of a matrix with few entries and ``(region, run)``: only existing edges are read."""
+
+    def add(total: jax.Array, edge: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        return total + edge[1][:, None] * x[edge[0]], None
+
+    return lax.scan(add, jnp.zeros_like(x), (arrays["source"], arrays["weight"]))[0]
 
 
 def _slices(flat: jax.Array, start: jax.Array, width: int) -> jax.Array:

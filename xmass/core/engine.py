@@ -6,7 +6,6 @@ aligned to absolute time; ``start`` and ``stop`` cut the first and the last. Obs
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -18,82 +17,24 @@ import numpy as np
 from jax import lax
 
 from xmass.core import delay, noise
-from xmass.core.coupling import Coupling
-from xmass.core.integrate import SCHEMES, STAGES_AHEAD
+from xmass.core.integrate import SCHEMES
 from xmass.core.kernel import compile_options, one_kernel, rounded
-from xmass.core.model import NeuralMass, bound, per_ms
+from xmass.core.model import bound, per_ms
 from xmass.core.observe import Block, Node, Source, due_rows
-
-
-@dataclasses.dataclass(frozen=True)
-class Program:
-    """Everything that shapes the compiled code. Equal programs share one compilation."""
-
-    model: NeuralMass
-    couplings: tuple[tuple[str, Coupling], ...]
-    noises: tuple[tuple[str, str, noise.Noise], ...]
-    """Path (``noise_x``), input and process."""
-    stimuli: tuple[str, ...]
-    scheme: str
-    frozen: bool
-    bounds: bool
-    delay: delay.DelayShape | None
-    undelayed: bool
-    past: int
-    """Steps of a region's own past that its model reads; 0: none."""
-    nodes: tuple[Node, ...]
-    recorded: tuple[int, ...]
-    regions: int
-    width: int
-    segment: int
-    segments: int
-    dtype: str
-
-    @property
-    def ahead(self) -> int:
-        """Steps that a delayed read goes beyond the block."""
-        return 1 if self.reads_end else self.stage_ahead
-
-    @property
-    def stage_ahead(self) -> int:
-        return 0 if self.frozen else STAGES_AHEAD.get(self.scheme, 0)
-
-    @property
-    def history(self) -> int:
-        """Steps of the past that a run holds, the present one included."""
-        return max(self.delay.history if self.delay is not None else 1, self.past + 1 if self.past else 1)
-
-    @property
-    def remembered(self) -> tuple[str, ...]:
-        """States whose past the model itself reads."""
-        return tuple(dict.fromkeys(p.state for p in self.model.past))
-
-    @property
-    def reads_end(self) -> bool:
-        """An output that needs the coupling at the end of the step is monitored."""
-        return any(s.kind == "output" for s in self.sources)
-
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        return tuple(dict.fromkeys(n.input for n in self.nodes if isinstance(n.input, Source)))
-
-    @property
-    def tapes(self) -> tuple[str, ...]:
-        """Names of the states and outputs that a segment records step by step."""
-        names = [s.name for s in self.sources if s.kind in ("state", "output")]
-        if any(s.kind in ("derived", "function") for s in self.sources):
-            names += [s.name for s in self.model.states]
-        return tuple(dict.fromkeys(names))
-
-
-class Carry(NamedTuple):
-    """State of a tile between calls."""
-
-    states: dict[str, jax.Array]
-    rings: dict[str, jax.Array]
-    """Delayed signals ``(region, history and its mirror, run)``; of a region's own past, ``own:<state>``, ``(history, region, run)``."""
-    coloured: dict[str, jax.Array]
-    observers: tuple[Any, ...]
+from xmass.core.program import Carry, Program
+from xmass.core.signal import (
+    contracted,
+    coupling_current,
+    own_key,
+    own_past,
+    own_ring,
+    raw_key,
+    remember,
+    ring_values,
+    source_pasts,
+    source_value,
+    write_rings,
+)
 
 
 class Compiled(NamedTuple):
@@ -132,16 +73,11 @@ def initialise(program: Program, args: dict, initial: dict) -> Carry:
     rings = {}
     if program.delay is not None:
         slot = lax.rem(initial["step"], jnp.int32(program.delay.history))
-        for key, source in _ring_sources(program).items():
-            past = initial["history"].get(source)
-            if past is not None:
-                past = past[:, -program.delay.history :]
-            if past is None:
-                past = jnp.broadcast_to(states[source][:, None, :], (program.regions, program.delay.history, program.width))
-            past = jnp.broadcast_to(past, (program.regions, program.delay.history, program.width)).astype(dtype)
-            rings[key] = delay.empty_ring(_sent(program, args, key, past, axis=True), program.delay, slot)
+        pasts = source_pasts(program, args, initial["history"], states)
+        for key, sent in ring_values(program, args, pasts, axis=True).items():
+            rings[key] = delay.empty_ring(sent.astype(dtype), program.delay, slot)
     for name in program.remembered:
-        rings[_own(name)] = _own_ring(program, initial["history"].get(name), states[name], initial["step"])
+        rings[own_key(name)] = own_ring(program, initial["history"].get(name), states[name], initial["step"])
     coloured = {}
     for path, _, process in program.noises:
         if not process.white:
@@ -197,12 +133,11 @@ def finish(program: Program, carry: Carry, args: dict, step: jax.Array) -> dict[
     histories = {}
     if program.delay is not None:
         slot = lax.rem(step, jnp.int32(program.delay.history))
-        for key, source in _ring_sources(program).items():
-            if key == _raw(source):
-                histories[source] = delay.read_past(carry.rings[key], slot, program.delay.history)
+        for source in dict.fromkeys(link.coupling.source for link in program.delayed):
+            histories[source] = delay.read_past(carry.rings[raw_key(source)], slot, program.delay.history)
     for name in program.remembered:
         order = lax.rem(step + 1 + lax.iota(jnp.int32, program.history), jnp.int32(program.history))
-        histories[name] = carry.rings[_own(name)][order].transpose(1, 0, 2)
+        histories[name] = carry.rings[own_key(name)][order].transpose(1, 0, 2)
     finite = jnp.ones(program.width, bool)
     for leaf in jax.tree.leaves((carry.states, carry.observers)):
         if leaf.shape == (program.regions, program.width):
@@ -236,13 +171,14 @@ def _steps(
         level = levels[depth]
         slot = lax.rem(t0 + q0, jnp.int32(history))
         rings, sums = loop[1], {}
-        for key in _ring_sources(program):
-            if key in _contracted(program):
-                part = delay.contract(rings[key], slot, level, args["delayed"][depth], program.ahead)
-                if outer is not None:
-                    length = level.block + program.ahead
-                    part = part[:, :length] + lax.dynamic_slice_in_dim(outer[0][key], q0 - outer[1], length, axis=1)
-                sums[key] = part
+        for key, index in contracted(program):
+            own = program.projections[index].delay.levels[depth]
+            length = level.block + program.ahead
+            before = None if outer is None else lax.dynamic_slice_in_dim(outer[0][key, index], q0 - outer[1], length, axis=1)
+            if own.groups or before is None:
+                part = delay.contract(rings[key], slot, own, args["projections"][index]["delayed"][depth], program.ahead)
+                before = part if before is None else part[:, :length] + before
+            sums[key, index] = before
         last = jnp.minimum(q0 + level.block, end)
         if depth > 0:
             inner = levels[depth - 1].block
@@ -252,7 +188,7 @@ def _steps(
         def step(q: jax.Array, c: tuple) -> tuple:
             states, rings, coloured, tapes = take(q, c, sums, q - q0)
             after = slot + (q - q0) + 1
-            return states, _write(program, args, states, rings, jnp.where(after >= history, after - history, after)), coloured, tapes
+            return states, write_rings(program, args, states, rings, jnp.where(after >= history, after - history, after)), coloured, tapes
 
         return loop_kernel(lambda q0, last, loop: lax.fori_loop(q0, last, step, loop), q0, last, loop)
 
@@ -310,10 +246,9 @@ def _step(
     def arrived(s: dict, stage: float) -> dict[str, Any]:
         """Couplings at a stage, added to the held inputs."""
         total = dict(held)
-        for name, coupling in program.couplings:
-            own = _source_value(model, coupling, s)
-            current = _coupling(program, args, name, coupling, own, sums, column, stage)
-            total[coupling.target] = total[coupling.target] + current
+        for link in program.couplings:
+            current = coupling_current(program, args, link, source_value(model, link.coupling.source, s), sums, column, stage)
+            total[link.coupling.target] = total[link.coupling.target] + current
         return total
 
     if program.frozen:
@@ -323,7 +258,7 @@ def _step(
 
     def derivative(s: dict, stage: float) -> dict[str, Any]:
         u = fixed if program.frozen else arrived(s, stage)
-        past = {p.name: _past(program, args, rings, p, t0 + q, s[p.state], stage) for p in program.model.past}
+        past = {p.name: own_past(program, args, rings, p, t0 + q, s[p.state], stage) for p in program.model.past}
         rates = model.drift(SimpleNamespace(**s, **past), SimpleNamespace(**u))
         return {n: jnp.broadcast_to(rates[n] if scale == 1.0 else scale * rates[n], s[n].shape) for n in s}
 
@@ -337,7 +272,7 @@ def _step(
         states = {
             s.name: states[s.name] if s.bounds is None else jnp.clip(states[s.name], s.bounds[0], s.bounds[1]) for s in program.model.states
         }
-    rings = {**rings, **{_own(n): _remember(rings[_own(n)], states[n], t0 + q + 1) for n in program.remembered}}
+    rings = {**rings, **{own_key(n): remember(rings[own_key(n)], states[n], t0 + q + 1) for n in program.remembered}}
     tapes = dict(tapes)
     end = None
     for name in tapes:
@@ -348,100 +283,6 @@ def _step(
             row = jnp.broadcast_to(getattr(model, name)(SimpleNamespace(**states), end), (program.regions, program.width))
         tapes[name] = lax.dynamic_update_index_in_dim(tapes[name], row.astype(dtype), q, 0)
     return states, rings, coloured, tapes
-
-
-def _source_value(model: NeuralMass, coupling: Coupling, s: dict) -> Any:
-    if coupling.source in s:
-        return s[coupling.source]
-    return getattr(model, coupling.source)(SimpleNamespace(**s), None)
-
-
-def _coupling(program: Program, args: dict, name: str, coupling: Coupling, own: Any, sums: dict | None, column: Any, stage: float) -> Any:
-    """The current of one coupling at a stage: delayed sums already fetched, undelayed ones from the stage's own state."""
-    object_ = bound(coupling, f"{name}.", args["params"])
-    total: Any = 0.0
-    if program.undelayed:
-        total = jnp.matmul(args["undelayed"], object_.pre(own), precision=lax.Precision.HIGHEST)
-    if sums is not None:
-        series = sums[_ring_key(coupling, name)]
-        total = total + _at_stage(series, column, stage)
-    return object_.post(total, own, args["strength"])
-
-
-def _at_stage(series: jax.Array, column: jax.Array, stage: float) -> jax.Array:
-    if stage == 0.5:
-        return 0.5 * (_at_stage(series, column, 0.0) + _at_stage(series, column, 1.0))
-    return lax.dynamic_index_in_dim(series, column + jnp.int32(stage), 1, keepdims=False)
-
-
-# ------------------------------------------------------------------------------------------------------------------ own past
-def _own(state: str) -> str:
-    return f"own:{state}"
-
-
-def _own_ring(program: Program, past: jax.Array | None, now: jax.Array, step: jax.Array) -> jax.Array:
-    """A ring ``(history, region, run)`` with the state of absolute step m in row ``m % history``."""
-    history = program.history
-    if past is None:
-        return jnp.broadcast_to(now, (history, *now.shape))
-    rows = jnp.broadcast_to(past.transpose(1, 0, 2), (history, *now.shape)).astype(now.dtype)
-    return jnp.zeros_like(rows).at[(lax.iota(jnp.int32, history) + step + 1) % history].set(rows)
-
-
-def _remember(ring: jax.Array, values: jax.Array, step: jax.Array) -> jax.Array:
-    return lax.dynamic_update_index_in_dim(ring, values, lax.rem(step, jnp.int32(ring.shape[0])), 0)
-
-
-def _past(program: Program, args: dict, rings: dict, past: Any, step: jax.Array, now: jax.Array, stage: float) -> jax.Array:
-    """A state as it was ``past.delay`` before a stage of the step; a delay of no steps reads the stage's own state."""
-    steps = args["past"][past.name]
-    if stage == 0.5:
-        return 0.5 * (_past(program, args, rings, past, step, now, 0.0) + _past(program, args, rings, past, step, now, 1.0))
-    row = lax.rem(step + jnp.int32(stage) - steps + jnp.int32(program.history), jnp.int32(program.history))
-    then = jnp.take_along_axis(rings[_own(past.state)], jnp.broadcast_to(row, now.shape)[None], axis=0)[0]
-    return jnp.where(steps == 0, now, then)
-
-
-# ------------------------------------------------------------------------------------------------------------------ rings
-def _raw(source: str) -> str:
-    return f"state:{source}"
-
-
-def _plain(coupling: Coupling) -> bool:
-    return type(coupling).pre is Coupling.pre
-
-
-def _ring_key(coupling: Coupling, name: str) -> str:
-    return _raw(coupling.source) if _plain(coupling) else f"coupling:{name}"
-
-
-def _ring_sources(program: Program) -> dict[str, str]:
-    """Every ring and the state whose past it holds: raw for each delayed state, transformed where a coupling has a ``pre``."""
-    found = {}
-    for name, coupling in program.couplings:
-        found[_raw(coupling.source)] = coupling.source
-        found[_ring_key(coupling, name)] = coupling.source
-    return found
-
-
-def _contracted(program: Program) -> set[str]:
-    return {_ring_key(c, name) for name, c in program.couplings}
-
-
-def _sent(program: Program, args: dict, key: str, values: jax.Array, *, axis: bool = False) -> jax.Array:
-    """What a ring stores of a state's values (with a history axis if ``axis``)."""
-    for name, coupling in program.couplings:
-        if key == f"coupling:{name}":
-            params = {p: v[:, None, :] for p, v in args["params"].items()} if axis else args["params"]
-            return jnp.broadcast_to(bound(coupling, f"{name}.", params).pre(values), values.shape).astype(values.dtype)
-    return values
-
-
-def _write(program: Program, args: dict, states: dict, rings: dict, slot: jax.Array) -> dict:
-    sources = _ring_sources(program)
-    history = program.delay.history if program.delay is not None else 0
-    written = {k: delay.write(rings[k], _sent(program, args, k, states[source]), slot, history) for k, source in sources.items()}
-    return {**rings, **written}
 
 
 # ------------------------------------------------------------------------------------------------------------------ observers

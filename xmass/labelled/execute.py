@@ -15,10 +15,13 @@ import numpy as np
 from xmass.core import engine
 from xmass.core.kernel import all_ones
 from xmass.core.model import NeuralMass, Uniform, noise_fields
+from xmass.labelled.epochs import stretches
 from xmass.labelled.initial import history_of
 from xmass.labelled.parameters import node_of
 from xmass.labelled.resolve import Resolved
-from xmass.labelled.schema import INITIAL
+from xmass.labelled.schema import INITIAL, LAG
+from xmass.labelled.structure import undelayed_arrays
+from xmass.labelled.values import Value
 
 Report = Callable[[int], None]
 _COPIED = 80_000
@@ -111,21 +114,21 @@ def _tile(
         args = _arguments(resolved, members, cache)
         carry = functions.initialise({k: v for k, v in args.items() if k != "stimulus"}, _initial(resolved, members))
         k, i32 = program.segment, np.int32
-        first, last = resolved.start // k, -(-resolved.stop // k)
-        while first < last:
-            if stop.is_set():
-                raise Cancelled
-            count = min(program.segments, last - first)
-            args["stimulus"] = _stimulus(resolved, members, first)
-            carry, outs = functions.advance(
-                carry, args, i32(first), i32(count), i32(resolved.start), i32(resolved.stop), i32(resolved.keep)
-            )
-            for name, values in outs.items():
-                _store(resolved, out.series[int(name)], int(name), np.asarray(values), positions, first, count)
-            jax.block_until_ready(carry.states)
-            first += count
-            if report is not None:
-                report(count * k * len(np.unique(positions)))
+        for epoch, begin, end in _stretches(resolved):
+            args |= cache.get(_structure(resolved, members), epoch)
+            first, last = begin // k, -(-end // k)
+            while first < last:
+                if stop.is_set():
+                    raise Cancelled
+                count = min(program.segments, last - first)
+                args["stimulus"] = _stimulus(resolved, members, first)
+                carry, outs = functions.advance(carry, args, i32(first), i32(count), i32(begin), i32(end), i32(resolved.keep))
+                for name, values in outs.items():
+                    _store(resolved, out.series[int(name)], int(name), np.asarray(values), positions, first, count)
+                jax.block_until_ready(carry.states)
+                first += count
+                if report is not None:
+                    report(count * k * len(np.unique(positions)))
         ended = functions.finish(carry, {k: v for k, v in args.items() if k != "stimulus"}, i32(resolved.stop))
         _keep(resolved, out, ended, positions, len(runs))
 
@@ -154,8 +157,8 @@ def _keep(resolved: Resolved, out: Arrays, ended: dict[str, Any], positions: np.
     """Copy reductions, end states and finiteness of a tile."""
     found: dict[tuple[str, Any], np.ndarray] = {("reduction", int(i)): np.asarray(v) for i, v in ended["reductions"].items()}
     if resolved.request.restart:
-        for name, v in ended["states"].items():
-            found["end", f"{INITIAL}.{name}"] = np.asarray(ended["history"].get(name, v))
+        for name, v in (ended["states"] | ended["history"]).items():
+            found["end", f"{INITIAL}.{name}"] = np.asarray(v)
         for path, v in ended["coloured"].items():
             found["end", f"{INITIAL}.{path}"] = np.asarray(v)
         for index, observation in enumerate(resolved.graph.observations):
@@ -176,46 +179,54 @@ class _StructureArrays:
     def __init__(self, resolved: Resolved) -> None:
         self.resolved = resolved
         self.lock = threading.Lock()
-        self.last: tuple[int, dict[str, Any]] | None = None
+        self.last: tuple[tuple[int, int], dict[str, Any]] | None = None
 
-    def get(self, structure: int) -> dict[str, Any]:
+    def get(self, structure: int, epoch: int = 0) -> dict[str, Any]:
+        """Arguments of all projections, for one connectome and one sample of weights that vary in time."""
         with self.lock:
-            if self.last is not None and self.last[0] == structure:
+            if self.last is not None and self.last[0] == (structure, epoch):
                 return self.last[1]
-            made = self._make(structure)
-            self.last = (structure, made)
+            made = self._make(structure, epoch)
+            self.last = ((structure, epoch), made)
             return made
 
-    def _make(self, structure: int) -> dict[str, Any]:
-        structures = self.resolved.structures
-        assert structures is not None
-        dtype = self.resolved.config.precision
-        weights = structures.weights[structure]
-        made: dict[str, Any] = {"strength": jnp.asarray(weights.sum(axis=1)[:, None], dtype)}
-        plan = structures.plan
-        if plan is not None and plan.shape.levels:
-            made["delayed"] = [
-                {
-                    "base": [jnp.asarray(b) for b in level["base"]],
-                    "weight": [jnp.asarray(w, dtype) for w in level["weight"]],
-                    "inverse": jnp.asarray(level["inverse"]),
-                }
-                for level in plan.arrays[structure]
-            ]
-        if self.resolved.program.undelayed:
-            made["undelayed"] = jnp.asarray(weights if plan is None or plan.undelayed is None else plan.undelayed[structure], dtype)
-        return made
+    def _make(self, structure: int, epoch: int) -> dict[str, Any]:
+        structures, dtype = self.resolved.structures, self.resolved.config.precision
+        if structures is None:
+            return {"projections": []}
+        index = structure * len(structures.starts) + epoch
+        projections = []
+        for wiring in structures.projections:
+            made: dict[str, Any] = {"strength": jnp.asarray(wiring.weights[structure, epoch].sum(axis=1)[:, None], dtype)}
+            if wiring.plan is not None:
+                made["delayed"] = [
+                    {
+                        "base": [jnp.asarray(b) for b in level["base"]],
+                        "weight": [jnp.asarray(w, dtype) for w in level["weight"]],
+                        "inverse": jnp.asarray(level["inverse"]),
+                    }
+                    for level in wiring.plan.arrays[index]
+                ]
+            if wiring.kind.undelayed:
+                rest = undelayed_arrays(wiring, index)
+                made["undelayed"] = (
+                    {"source": jnp.asarray(rest["source"]), "weight": jnp.asarray(rest["weight"], dtype)}
+                    if isinstance(rest, dict)
+                    else jnp.asarray(rest, dtype)
+                )
+            projections.append(made)
+        return {"projections": projections}
 
 
 def _arguments(resolved: Resolved, members: np.ndarray, cache: _StructureArrays) -> dict[str, Any]:
     """Everything but the stimulus that a tile's program takes."""
     dtype = resolved.config.precision
-    args: dict[str, Any] = {"dt": jnp.asarray(resolved.config.dt, dtype), "strength": jnp.zeros((1, 1), dtype)}
+    args: dict[str, Any] = {"dt": jnp.asarray(resolved.config.dt, dtype)}
     args["ones"] = jnp.asarray(all_ones(dtype))
     args["params"] = {
         path: jnp.asarray(_wide(value.take(resolved.sizes, members), len(members)), dtype)
         for path, value in resolved.values.items()
-        if not path.startswith(f"{INITIAL}.") and not resolved.specs[path].matrix and path != "speed"
+        if not path.startswith(f"{INITIAL}.") and not resolved.specs[path].matrix and not resolved.specs[path].per_run
     }
     args["constant"] = {
         s.name: jnp.asarray(_wide(s.value.take(resolved.sizes, members), len(members)), dtype)
@@ -229,9 +240,17 @@ def _arguments(resolved: Resolved, members: np.ndarray, cache: _StructureArrays)
         for p in resolved.program.model.past
     }
     args["keys"] = _keys(resolved, members)
-    if resolved.structures is not None:
-        args |= cache.get(int(resolved.structures.of_runs(resolved.sizes, members[:1])[0]))
-    return args
+    return args | cache.get(_structure(resolved, members))
+
+
+def _structure(resolved: Resolved, members: np.ndarray) -> int:
+    """The connectome of a tile."""
+    return int(resolved.structures.of_runs(resolved.sizes, members[:1])[0]) if resolved.structures is not None else 0
+
+
+def _stretches(resolved: Resolved) -> list[tuple[int, int, int]]:
+    starts = resolved.structures.starts if resolved.structures is not None else (0,)
+    return stretches(starts, resolved.start, resolved.stop)
 
 
 def _wide(rows: np.ndarray, width: int) -> np.ndarray:
@@ -267,6 +286,11 @@ def _stimulus(resolved: Resolved, members: np.ndarray, first: int) -> dict[str, 
     }
 
 
+def _as_history(value: Value) -> Value:
+    """A value that does not depend on the lag, with a lag of one entry."""
+    return Value(value.dims, np.expand_dims(value.array, len(value.dims)), (LAG, *value.inner))
+
+
 def _initial(resolved: Resolved, members: np.ndarray) -> dict[str, Any]:
     """Initial states, histories, coloured noises and observer states of a tile."""
     dtype = resolved.config.precision
@@ -290,6 +314,13 @@ def _initial(resolved: Resolved, members: np.ndarray) -> dict[str, Any]:
             found["states"][state.name] = {"value": past[:, -1]}
         else:
             found["states"][state.name] = {"value": arrays(path)}
+    for name in (n for n in resolved.program.pasts if n not in found["states"] and f"{INITIAL}.{n}" in resolved.values):
+        path = f"{INITIAL}.{name}"
+        lags = resolved.lags.get(path, np.zeros(1))
+        value = resolved.values[path] if path in resolved.lags else _as_history(resolved.values[path])
+        count = resolved.program.history if path in resolved.lags else 1
+        rows = history_of(value, lags, count, resolved.config.dt, path, resolved.sizes, members)
+        found["history"][name] = jnp.asarray(rows.transpose(2, 1, 0), dtype)
     for path, _, process in noise_fields(model):
         if not process.white and f"{INITIAL}.{path}" in resolved.values:
             found["coloured"][path] = arrays(f"{INITIAL}.{path}")

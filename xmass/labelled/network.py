@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 
 from xmass.core.coupling import Coupling
-from xmass.core.model import NeuralMass
+from xmass.core.model import NeuralMass, declared_parameters
 from xmass.labelled.connectome import check_connectome
-from xmass.labelled.schema import DISTANCES, REGION, REGION_OTHER, WEIGHTS
+from xmass.labelled.schema import DISTANCES, REGION, REGION_OTHER, SPEED, WEIGHTS
 from xmass.labelled.suggest import nearest
 
 Delays = Literal["nearest", "ceil", "linear"]
@@ -26,11 +26,13 @@ class Network:
     ----------
     node : NeuralMass
         The model of every region.
-    connectome : Dataset
+    connectome : Dataset or mapping of str to Dataset
         ``weights(..., region, region_other)`` and, with ``speed``, ``distances(..., region, region_other)`` in mm. Row
         receives, column sends. Weights are used as given, diagonal too. Further dims (subject) become dims of the result.
-    speed : float, Quantity or DataArray, optional
-        Conduction speed [mm/ms]. Without it there are no delays.
+        Weights with the dim ``time`` vary during a run; each sample holds until the next. A mapping gives each coupling, by its
+        name, a connectome of its own over the same regions: its paths are ``coupling.<name>.weights`` and so on.
+    speed : float, Quantity or DataArray, or mapping of str to them, optional
+        Conduction speed [mm/ms]. Without it there are no delays. A mapping goes with one of connectomes.
     coupling : Coupling or mapping of str to Coupling, optional
         One coupling, whose parameters are ``coupling.k``, or several by name: ``coupling.<name>.k``.
     delays : {"nearest", "ceil", "linear"}
@@ -52,7 +54,7 @@ class Network:
     """
 
     node: NeuralMass
-    connectome: xr.Dataset
+    connectome: xr.Dataset | Mapping[str, xr.Dataset]
     speed: Any = None
     coupling: Coupling | Mapping[str, Coupling] | None = None
     delays: Delays = "nearest"
@@ -60,25 +62,71 @@ class Network:
     def __post_init__(self) -> None:
         if not isinstance(self.node, NeuralMass):
             raise TypeError(f"node is a {type(self.node).__name__}, needs a model such as xm.HopfStep().")
-        if not isinstance(self.connectome, xr.Dataset):
-            raise TypeError(f"connectome is a {type(self.connectome).__name__}, needs a Dataset with weights(region, region_other).")
-        kept = [name for name in (WEIGHTS, DISTANCES) if name in self.connectome.data_vars]
-        structural = self.connectome[kept]
-        structural.attrs = {}
-        object.__setattr__(self, "connectome", check_connectome(structural))
-        if not self.connectome.sizes[REGION]:
-            raise ValueError("the connectome has no regions, needs at least one. Look at what selected them: .sel(region=...).")
-        if self.delays not in ("nearest", "ceil", "linear"):
-            raise ValueError(f"delays={self.delays!r}, needs 'nearest', 'ceil' or 'linear'.")
-        if self.speed is not None and DISTANCES not in self.connectome:
-            raise KeyError(
-                "speed is given but the connectome has no 'distances'. Add them: connectome.assign(distances=...), or drop speed=."
-            )
         for key in self.coupling if isinstance(self.coupling, Mapping) else ():
             if not isinstance(key, str) or not key.isidentifier():
                 raise ValueError(f"a coupling is called {key!r}, needs a name such as 'fast': its parameters are coupling.fast.k.")
+        object.__setattr__(self, "connectome", self._checked_connectome())
+        if self.delays not in ("nearest", "ceil", "linear"):
+            raise ValueError(f"delays={self.delays!r}, needs 'nearest', 'ceil' or 'linear'.")
+        self._check_speed()
         for name, coupling in self.couplings.items():
             self._check(name, coupling)
+
+    def _checked_connectome(self) -> xr.Dataset | dict[str, xr.Dataset]:
+        """Weights and distances alone, checked; of several connectomes all in the region order of the first."""
+        given = self.connectome
+        if not isinstance(given, Mapping) or isinstance(given, xr.Dataset):
+            return _structural(given, "connectome")
+        names = list(self.coupling) if isinstance(self.coupling, Mapping) else []
+        if sorted(map(str, given)) != sorted(names):
+            raise ValueError(
+                f"connectome has {sorted(map(str, given))}, needs one for each coupling, by its name: {sorted(names)}. "
+                "One Dataset serves all couplings."
+            )
+        checked = {name: _structural(ds, f"connectome[{name!r}]") for name, ds in given.items()}
+        first = checked[names[0]]
+        if REGION in first.coords:
+            labels = first[REGION].values
+            for name, ds in checked.items():
+                checked[name] = _in_order(ds, labels, name)
+        elif len({ds.sizes[REGION] for ds in checked.values()}) > 1:
+            raise ValueError(f"the connectomes have {[ds.sizes[REGION] for ds in checked.values()]} regions, need the same.")
+        return checked
+
+    def _check_speed(self) -> None:
+        several = isinstance(self.connectome, Mapping) and not isinstance(self.connectome, xr.Dataset)
+        if isinstance(self.speed, Mapping) and not several:
+            raise ValueError("speed is a mapping and the connectome is one Dataset. Give one speed, or a connectome for each coupling.")
+        unknown = sorted(set(self.speed) - set(self.connectome)) if isinstance(self.speed, Mapping) else []
+        if unknown:
+            raise ValueError(f"speed has {unknown}, which are no couplings; needs some of {sorted(map(str, self.connectome))}.")
+        for prefix, ds in self.connectomes.items():
+            if self.speed_of(prefix) is not None and DISTANCES not in ds:
+                raise KeyError(
+                    "speed is given but the connectome has no 'distances'. Add them: connectome.assign(distances=...), or drop speed=."
+                )
+
+    @property
+    def connectomes(self) -> dict[str, xr.Dataset]:
+        """Connectomes by the prefix of their paths: "" where one serves all couplings, else ``coupling.<name>.``."""
+        if isinstance(self.connectome, xr.Dataset):
+            return {"": self.connectome}
+        return {f"coupling.{name}.": ds for name, ds in self.connectome.items()}
+
+    def prefix_of(self, path: str) -> str:
+        """The prefix of the connectome that a coupling uses."""
+        return "" if isinstance(self.connectome, xr.Dataset) else f"{path}."
+
+    def speed_of(self, prefix: str) -> Any:
+        """The speed of the connectome with that prefix; None: no delays."""
+        if isinstance(self.speed, Mapping):
+            return self.speed.get(prefix.removeprefix("coupling.").removesuffix("."))
+        return self.speed
+
+    @property
+    def first(self) -> xr.Dataset:
+        """The connectome whose labels the regions have."""
+        return next(iter(self.connectomes.values()))
 
     @property
     def couplings(self) -> dict[str, Coupling]:
@@ -92,20 +140,20 @@ class Network:
     @property
     def regions(self) -> np.ndarray:
         """Region labels, 0..N-1 where the connectome has none."""
-        if REGION in self.connectome.coords:
-            return self.connectome[REGION].values
-        return np.arange(self.connectome.sizes[REGION])
+        if REGION in self.first.coords:
+            return self.first[REGION].values
+        return np.arange(self.first.sizes[REGION])
 
     @property
     def region_coords(self) -> dict[str, xr.DataArray]:
         """Coordinates along the region axes that results keep."""
         axes = {REGION, REGION_OTHER}
-        return {str(n): c for n, c in self.connectome.coords.items() if n not in axes and c.ndim and set(c.dims) <= axes}
+        return {str(n): c for n, c in self.first.coords.items() if n not in axes and c.ndim and set(c.dims) <= axes}
 
     @property
     def scalar_coords(self) -> dict[str, xr.DataArray]:
         """Coordinates of the whole connectome, such as the subject it is of."""
-        return {str(n): c.reset_coords(drop=True) for n, c in self.connectome.coords.items() if not c.ndim}
+        return {str(n): c.reset_coords(drop=True) for n, c in self.first.coords.items() if not c.ndim}
 
     def _check(self, name: str, coupling: Coupling) -> None:
         if not isinstance(coupling, Coupling):
@@ -119,5 +167,31 @@ class Network:
             raise ValueError(f"{name} has source={coupling.source!r}, which {model} lacks{nearest(coupling.source, sources)}")
         if coupling.target not in targets:
             raise ValueError(f"{name} has target={coupling.target!r}, which {model} lacks{nearest(coupling.target, targets)}")
-        if coupling.source not in [s.name for s in self.node.states] and self.speed is not None:
-            raise ValueError(f"{name} has source={coupling.source!r}, an output; a delayed coupling needs a state.")
+        clash = {d.name for d in declared_parameters(type(coupling))} & {WEIGHTS, DISTANCES, SPEED}
+        if clash:
+            raise ValueError(f"{name} declares the parameters {sorted(clash)}, which are those of a connectome. Call them otherwise.")
+
+
+def _structural(connectome: Any, name: str) -> xr.Dataset:
+    """Weights and distances of a connectome, checked."""
+    if not isinstance(connectome, xr.Dataset):
+        raise TypeError(f"{name} is a {type(connectome).__name__}, needs a Dataset with weights(region, region_other).")
+    structural = connectome[[v for v in (WEIGHTS, DISTANCES) if v in connectome.data_vars]]
+    structural.attrs = {}
+    checked = check_connectome(structural)
+    if not checked.sizes[REGION]:
+        raise ValueError(f"the {name} has no regions, needs at least one. Look at what selected them: .sel(region=...).")
+    return checked
+
+
+def _in_order(connectome: xr.Dataset, labels: np.ndarray, name: str) -> xr.Dataset:
+    """A connectome in the region order of the first one."""
+    if REGION not in connectome.coords:
+        if connectome.sizes[REGION] != len(labels):
+            raise ValueError(f"connectome[{name!r}] has {connectome.sizes[REGION]} regions, the first connectome has {len(labels)}.")
+        return connectome.assign_coords({REGION: labels, REGION_OTHER: labels})
+    own = connectome[REGION].values.tolist()
+    if sorted(map(str, own)) != sorted(map(str, labels.tolist())):
+        lacking = [str(v) for v in labels.tolist() if v not in own][:5]
+        raise ValueError(f"connectome[{name!r}] lacks the regions {lacking} of the first connectome, or has others: all need the same.")
+    return connectome.sel({REGION: labels, REGION_OTHER: labels})

@@ -22,6 +22,8 @@ class Spec(NamedTuple):
     unit: str
     meaning: str
     matrix: bool = False
+    per_run: bool = False
+    """One number for each run, not for each region."""
 
 
 def node_of(system: System) -> NeuralMass:
@@ -68,17 +70,31 @@ def system_parameters(system: System) -> dict[str, Spec]:
             for d in declared_parameters(type(coupling)):
                 unit = _between(d.unit, source, target)
                 specs[f"{path}.{d.name}"] = Spec(f"{path}.{d.name}", getattr(coupling, d.name), unit, f"{d.meaning} of {path}")
-        specs[WEIGHTS] = Spec(WEIGHTS, system.connectome[WEIGHTS], "1", "onto region from region_other", matrix=True)
-        if DISTANCES in system.connectome:
-            specs[DISTANCES] = Spec(DISTANCES, system.connectome[DISTANCES], "mm", "length of the projection", matrix=True)
-            specs[SPEED] = Spec(SPEED, system.speed, "mm/ms", "conduction speed; none: no delays")
+        for prefix, connectome in system.connectomes.items():
+            weights, distances, speed = (prefix + n for n in (WEIGHTS, DISTANCES, SPEED))
+            specs[weights] = Spec(weights, connectome[WEIGHTS], "1", "onto region from region_other", matrix=True)
+            if DISTANCES in connectome:
+                specs[distances] = Spec(distances, connectome[DISTANCES], "mm", "length of the projection", matrix=True)
+                specs[speed] = Spec(speed, system.speed_of(prefix), "mm/ms", "conduction speed; none: no delays", per_run=True)
     for state in model.states:
         path = f"{INITIAL}.{state.name}"
         specs[path] = Spec(path, state.initial, state.unit, f"initial value of {state.name}")
+    for name in delayed_outputs(system):
+        path = f"{INITIAL}.{name}"
+        specs[path] = Spec(path, None, unit_of(model, name), f"past of {name}, which delayed couplings read")
     for path, target, process in noise_fields(model):
         if not process.white:
             specs[f"{INITIAL}.{path}"] = Spec(f"{INITIAL}.{path}", None, input_unit(model, target), f"initial value of {path}")
     return specs
+
+
+def delayed_outputs(system: System) -> list[str]:
+    """Outputs of the model whose past couplings may read."""
+    if not isinstance(system, Network):
+        return []
+    states = {s.name for s in system.node.states}
+    read = [c.source for path, c in system.couplings.items() if DISTANCES in system.connectomes[system.prefix_of(path)]]
+    return [name for name in dict.fromkeys(read) if name not in states]
 
 
 def observation_parameters(observations: list[Observation]) -> dict[str, Spec]:

@@ -131,11 +131,12 @@ def check_reductions(graph: Graph, keep: int, stop: int, dt: float, fix: Callabl
 
 def check_values(values: dict[str, Value], system: System, precision: str) -> None:
     """Numbers that the science refuses, and those that the precision cannot hold."""
-    if SPEED in values and (values[SPEED].array <= 0).any():
-        raise ValueError(f"speed is {values[SPEED].array.min():g} mm/ms, needs a positive speed. For no delays leave speed out.")
-    if DISTANCES in values and (values[DISTANCES].array < 0).any():
+    ends = {path: path.rpartition(".")[2] for path in values} if isinstance(system, Network) else {}
+    for path in (p for p, end in ends.items() if end == SPEED and (values[p].array <= 0).any()):
+        raise ValueError(f"{path} is {values[path].array.min():g} mm/ms, needs a positive speed. For no delays leave speed out.")
+    for path in (p for p, end in ends.items() if end == DISTANCES and (values[p].array < 0).any()):
         raise ValueError(
-            f"distances holds {values[DISTANCES].array.min():g} mm, needs lengths of zero or more: an edge cannot have a negative delay. "
+            f"{path} holds {values[path].array.min():g} mm, needs lengths of zero or more: an edge cannot have a negative delay. "
             "Look at them with distances.where(distances < 0, drop=True)."
         )
     for path, _, process in noise_fields(node_of(system)):
@@ -144,11 +145,6 @@ def check_values(values: dict[str, Value], system: System, precision: str) -> No
             raise ValueError(f"{path}.sigma is {sigma.min():g}, needs a standard deviation of zero or more.")
         if tau is not None and (tau <= 0).any():
             raise ValueError(f"{path}.tau is {tau.min():g} ms, needs a positive correlation time. For white noise take xm.WhiteNoise.")
-    if isinstance(system, Network) and SPEED in values:
-        states = {s.name for s in system.node.states}
-        for name, coupling in system.couplings.items():
-            if coupling.source not in states:
-                raise ValueError(f"{name} has source={coupling.source!r}, an output; a delayed coupling needs a state. Drop speed.")
     for past in node_of(system).past:
         if (values[past.delay].array < 0).any():
             raise ValueError(f"{past.delay} is {values[past.delay].array.min():g} ms, needs a delay of zero or more.")

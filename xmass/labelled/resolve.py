@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xmass.core import engine
 from xmass.core.integrate import STAGES_AHEAD
 from xmass.core.model import NeuralMass, Uniform, declared_parameters, noise_fields, replace
 from xmass.core.noise import trial_seeds
 from xmass.core.observe import Source
+from xmass.core.program import Link, Program
 from xmass.labelled.continuing import check_observers, check_sweeps, unknown_initial
+from xmass.labelled.epochs import common_step, epoch_starts, timed_weights
 from xmass.labelled.initial import first_step, in_steps_of, initial_items, initial_values
 from xmass.labelled.inputs import Drive, input_arrays, resolve_inputs
 from xmass.labelled.monitors import Graph, Monitors, build_graph, check_functions, segment_length
 from xmass.labelled.network import Network
-from xmass.labelled.parameters import Spec, System, node_of, observation_parameters, system_parameters
+from xmass.labelled.parameters import Spec, System, delayed_outputs, node_of, observation_parameters, system_parameters
 from xmass.labelled.refuse import (
     check_alignment,
     check_dim_names,
@@ -92,7 +93,7 @@ class Resolved:
 
     config: Config
     request: Request
-    program: engine.Program
+    program: Program
     graph: Graph
     specs: dict[str, Spec]
     values: dict[str, Value]
@@ -155,24 +156,23 @@ def resolve(config: Config, request: Request) -> Resolved:
     given, coords = _given(request, specs, model, {m.clock for m in graph.monitors})
     check_observers(graph, given, start)
     dims = Dims()
+    timed = timed_weights(given, specs)
+    starts = epoch_starts(timed, start, stop, config.dt)
     for source, origin in _sources(config, request, given, specs):
-        dims.add(source, origin, skip=(TIME,) if origin.startswith("inputs") else ())
+        dims.add(source, origin, skip=(TIME,) if origin.startswith("inputs") or timed else ())
     seed_raw = _with_batch(request, given.get(SEED), dims)
     dims.reorder(BATCH)
     if TIME in dims.sizes:
-        weights = given.get(WEIGHTS, specs[WEIGHTS].value if WEIGHTS in specs else None)
-        if isinstance(weights, xr.DataArray) and TIME in weights.dims:
-            raise ValueError(
-                "weights has the dim 'time'; weights that vary in time are not supported yet. Take one time, .isel(time=0), or run each "
-                "stretch with its own: restart=True, then initial= with the next weights."
-            )
         raise ValueError(
-            f"{dims.origin[TIME]} has the dim 'time'; only inputs may vary in time. Give what varies to inputs=, or drop the dim: "
+            f"{dims.origin[TIME]} has the dim 'time'; only inputs and weights may vary in time. Give what varies to inputs=, or drop it: "
             "params.drop_dims('time')."
         )
 
-    plain = {p: s for p, s in specs.items() if not p.startswith(f"{INITIAL}.") and (p != SPEED or p in given or s.value is not None)}
-    values = {path: to_value(given.get(path, s.value), s, dims, config.regions) for path, s in plain.items()}
+    plain = {p: s for p, s in specs.items() if not p.startswith(f"{INITIAL}.") and (not s.per_run or p in given or s.value is not None)}
+    values = {
+        path: to_value(given.get(path, s.value), s, dims, config.regions, inner=(TIME,) if path in timed else ())
+        for path, s in plain.items()
+    }
     initial, lags = initial_values(given, specs, dims, config.regions)
     values |= initial
     random = bool(noise_fields(model)) or any(isinstance(s.initial, Uniform) and f"{INITIAL}.{s.name}" not in given for s in model.states)
@@ -183,7 +183,12 @@ def resolve(config: Config, request: Request) -> Resolved:
     stimulated = {d for s in stimuli for d in s.dims}
     check_used_dims(request.params, stimulated | {d for v in (*values.values(), seeds) if v is not None for d in v.dims})
 
-    program, structures = _program(config, graph, values, dims.sizes, stimuli, stop - start)
+    program, structures = _program(config, graph, values, dims.sizes, stimuli, start, stop, starts)
+    unread = [n for n in delayed_outputs(config.system) if n not in program.pasts and f"{INITIAL}.{n}" in given]
+    if unread:
+        raise ValueError(
+            f"initial has the past of {unread[0]!r}, an output that no delayed coupling reads: initial.drop_vars(...), or give speed."
+        )
     for path, lag in lags.items():
         check_history(lag, program.history, config.dt, path)
     check_alignment(graph, start, stop, request.restart, config.dt)
@@ -254,7 +259,7 @@ def _given(request: Request, specs: dict[str, Spec], model: NeuralMass, clocks: 
             path = str(name)
             if path in known:
                 given[path] = params[name]
-            elif name in params.data_vars or path in (WEIGHTS, DISTANCES, SPEED):
+            elif name in params.data_vars or path.rpartition(".")[2] in (WEIGHTS, DISTANCES, SPEED):
                 raise KeyError(f"params has {path!r}, which is not a parameter{nearest(path, known)}")
             elif path in (DIVERGED, STEP) or _is_stamp(params[name], clocks):
                 continue
@@ -286,7 +291,7 @@ def _sources(config: Config, request: Request, given: dict[str, Any], specs: dic
     if request.params is not None:
         found.append((request.params, "params"))
     if isinstance(config.system, Network):
-        found.append((config.system.connectome, "the connectome"))
+        found += [(ds, "the connectome") for ds in config.system.connectomes.values()]
     found += [(s.value, path) for path, s in specs.items() if isinstance(s.value, xr.DataArray) and path not in given]
     found += [(v, path) for path, v in given.items() if isinstance(v, xr.DataArray) and path != SEED]
     found += input_arrays(request.inputs)
@@ -343,42 +348,47 @@ def _seeds(seed: Any, dims: Dims, random: bool) -> Value | None:
 
 # ---------------------------------------------------------------------------------------------------------------- program
 def _program(
-    config: Config, graph: Graph, values: dict[str, Value], sizes: dict[str, int], stimuli: tuple[Drive, ...], steps: int
-) -> tuple[engine.Program, Structures | None]:
+    config: Config,
+    graph: Graph,
+    values: dict[str, Value],
+    sizes: dict[str, int],
+    stimuli: tuple[Drive, ...],
+    start: int,
+    stop: int,
+    starts: tuple[int, ...],
+) -> tuple[Program, Structures | None]:
     model = node_of(config.system)
     couplings = config.system.couplings if isinstance(config.system, Network) else {}
     frozen = config.frozen or config.method == "exp_euler"
     reads_end = any(isinstance(n.input, Source) and n.input.kind == "output" for n in graph.nodes)
     ahead = 1 if reads_end else (0 if frozen else STAGES_AHEAD.get(config.method, 0))
     runs = int(np.prod(tuple(sizes.values()), dtype=np.int64))
-    width = tile_width(config.tile, runs, values, sizes)
+    width = tile_width(config.tile, runs, structure_dims(config.system, values, sizes) if couplings else (), sizes)
     past = _past_steps(model, values, config)
     structures = None
     if isinstance(config.system, Network) and couplings:
-        structures = plan_structures(values, sizes, rule=config.system.delays, dt=config.dt, width=width, ahead=ahead, least=past + 1)
-    plan = structures.plan if structures is not None else None
-    delay = plan.shape if plan is not None and plan.shape.levels else None
-    undelayed = structures is not None and (plan is None or plan.undelayed is not None)
+        structures = plan_structures(config.system, values, sizes, starts, dt=config.dt, width=width, ahead=ahead, least=past + 1)
+    projections = tuple(w.kind for w in structures.projections) if structures is not None else ()
+    delay = next((p.delay for p in projections if p.delay is not None), None)
     noises = tuple((path, target, _blank(process)) for path, target, process in noise_fields(model))
     regions = len(config.regions)
     item = 4 if config.precision == "float32" else 8
     streams = 1 + len(noises) + len(graph.nodes)
     block = delay.levels[0].block if delay is not None else 1
-    segment = segment_length(graph, row_bytes=regions * width * item, streams=streams, block=block)
-    whole = -(-steps // segment) + 1
+    segment = segment_length(graph, row_bytes=regions * width * item, streams=streams, block=block, within=common_step(starts, start, stop))
+    whole = -(-(stop - start) // segment) + 1
     most = max(_CALL_ELEMENTS // (regions * width * segment), 1)
     segments = min(1 << (whole - 1).bit_length(), most)
     bare = replace(model, {**{d.name: 0.0 for d in declared_parameters(type(model))}, **{p: None for p, _, _ in noise_fields(model)}})
-    program = engine.Program(
+    program = Program(
         model=bare,
-        couplings=tuple((name, _blank(c)) for name, c in couplings.items()),
+        couplings=tuple(Link(name, _blank(c), structures.of_coupling[name] if structures else 0) for name, c in couplings.items()),
+        projections=projections,
         noises=noises,
         stimuli=tuple(s.name for s in stimuli if not s.constant),
         scheme=config.method,
         frozen=frozen,
         bounds=config.bounds,
-        delay=delay,
-        undelayed=undelayed,
         past=past,
         nodes=graph.nodes,
         recorded=graph.recorded,
@@ -402,11 +412,11 @@ def _past_steps(model: NeuralMass, values: dict[str, Value], config: Config) -> 
     return steps
 
 
-def tile_width(tile: int | None, runs: int, values: dict[str, Value], sizes: dict[str, int]) -> int:
-    """Runs per tile: as configured, else 1 where each connectome has one run, else 16."""
+def tile_width(tile: int | None, runs: int, dims: tuple[str, ...], sizes: dict[str, int]) -> int:
+    """Runs per tile: as configured, else 1 where each connectome (they differ along ``dims``) has one run, else 16."""
     if tile is not None:
         return tile
-    structures = int(np.prod([sizes[d] for d in structure_dims(values, sizes)], dtype=np.int64)) if WEIGHTS in values else 1
+    structures = int(np.prod([sizes[d] for d in dims], dtype=np.int64))
     return 1 if runs == structures else _DEFAULT_TILE
 
 

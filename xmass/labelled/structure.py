@@ -4,14 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
-from xmass.core.delay import DelayPlan, plan_delays
-from xmass.labelled.schema import DISTANCES, SPEED, WEIGHTS
+from xmass.core.coupling import Coupling
+from xmass.core.delay import DelayPlan, plan_delays, sparse_rows
+from xmass.core.model import declared_parameters, replace
+from xmass.core.program import Projection
+from xmass.labelled.network import Network
+from xmass.labelled.schema import DISTANCES, SPEED, TIME, WEIGHTS
 from xmass.labelled.values import Value
 
 _INDEX_LIMIT = 2**32 - 1
+_SPARSE = 0.1
+"""Below this part of existing edges an undelayed product reads edges, not a matrix, from ``_LARGE`` regions on."""
+_LARGE = 200
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Wiring:
+    """One projection: weights ``(structure, epoch, region, region)``, and how they are read."""
+
+    weights: np.ndarray
+    plan: DelayPlan | None
+    kind: Projection
+
+    def undelayed(self) -> np.ndarray:
+        """The weights ``(structure * epoch, region, region)`` of the edges without delay."""
+        if self.plan is None or self.plan.undelayed is None:
+            return self.weights.reshape(-1, *self.weights.shape[2:])
+        return np.stack(self.plan.undelayed)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,8 +43,11 @@ class Structures:
 
     dims: tuple[str, ...]
     count: int
-    weights: np.ndarray
-    plan: DelayPlan | None
+    starts: tuple[int, ...]
+    """Steps from which on the weights of each epoch hold; one epoch where weights do not vary in time."""
+    projections: tuple[Wiring, ...]
+    of_coupling: Mapping[str, int]
+    """Projection of each coupling, by its path."""
 
     def of_runs(self, sizes: dict[str, int], runs: np.ndarray) -> np.ndarray:
         """The structure of each run."""
@@ -31,20 +57,29 @@ class Structures:
         return np.ravel_multi_index(tuple(position[d] for d in self.dims), tuple(sizes[d] for d in self.dims))
 
 
-def structure_dims(values: dict[str, Value], sizes: dict[str, int]) -> tuple[str, ...]:
+def structure_dims(system: Network, values: dict[str, Value], sizes: dict[str, int]) -> tuple[str, ...]:
     """The run dims along which connectomes differ."""
-    used = {d for name in (WEIGHTS, DISTANCES, SPEED) if name in values for d in values[name].dims}
+    names = [prefix + name for prefix in system.connectomes for name in (WEIGHTS, DISTANCES, SPEED)]
+    used = {d for name in names if name in values for d in values[name].dims}
     return tuple(d for d in sizes if d in used)
 
 
 def plan_structures(
-    values: dict[str, Value], sizes: dict[str, int], *, rule: str, dt: float, width: int, ahead: int, least: int
+    system: Network,
+    values: dict[str, Value],
+    sizes: dict[str, int],
+    starts: tuple[int, ...],
+    *,
+    dt: float,
+    width: int,
+    ahead: int,
+    least: int,
 ) -> Structures:
     """Plan the coupling of every connectome at once, so that all share one compiled program."""
-    dims = structure_dims(values, sizes)
+    dims = structure_dims(system, values, sizes)
     shape = tuple(sizes[d] for d in dims)
     count = int(np.prod(shape, dtype=np.int64))
-    _check_count(count, values[WEIGHTS].array.shape[-1])
+    _check_count(count * len(starts) * len(system.connectomes), next(iter(system.connectomes.values())).sizes["region"])
 
     def spread(name: str) -> np.ndarray:
         value = values[name]
@@ -52,25 +87,75 @@ def plan_structures(
         array = value.array.reshape((*lead, *value.array.shape[len(value.dims) :]))
         return np.broadcast_to(array, (*shape, *array.shape[len(dims) :])).reshape(count, *array.shape[len(dims) :])
 
-    weights = spread(WEIGHTS)
-    if SPEED not in values:
-        return Structures(dims, count, weights, None)
-    speed = spread(SPEED)
-    lengths = spread(DISTANCES)
-    exact = lengths / speed[:, None, None] / dt
+    def delays(prefix: str) -> np.ndarray | None:
+        if prefix + SPEED not in values:
+            return None
+        return spread(prefix + DISTANCES) / spread(prefix + SPEED)[:, None, None] / dt
+
+    def weights(prefix: str) -> np.ndarray:
+        found = spread(prefix + WEIGHTS)
+        every = found if TIME in values[prefix + WEIGHTS].inner else found[:, None]
+        return np.broadcast_to(every, (count, len(starts), *every.shape[2:]))
+
+    keys: dict[tuple, int] = {}
+    of_coupling, matrices, exact = {}, [], []
+    for path, coupling in system.couplings.items():
+        prefix = system.prefix_of(path)
+        key = (prefix, _weighting(coupling))
+        if key not in keys:
+            keys[key] = len(keys)
+            matrices.append(np.asarray(coupling.weighting(weights(prefix)), dtype=np.float64))
+            exact.append(delays(prefix))
+        of_coupling[path] = keys[key]
+    parts = [_edges(w, d, system.delays) for w, d in zip(matrices, exact, strict=True) if d is not None]
+    slowest = min((float(v.array.min()) for n, v in values.items() if n.rpartition(".")[2] == SPEED), default=np.inf)
+    for _, steps in parts:
+        _check_memory(steps, slowest, dt, width)
+    plans = iter(plan_delays([(w, s.astype(np.int64)) for w, s in parts], width=width, ahead=ahead, least=least) if parts else ())
+    wirings = tuple(_wiring(w, None if d is None else next(plans)) for w, d in zip(matrices, exact, strict=True))
+    return Structures(dims, count, starts, wirings, of_coupling)
+
+
+def _weighting(coupling: Coupling) -> object:
+    """What makes two couplings sum with the same matrix: no weighting of their own, or equal ones."""
+    if type(coupling).weighting is Coupling.weighting:
+        return None
+    return replace(coupling, {d.name: 0.0 for d in declared_parameters(type(coupling))})
+
+
+def _wiring(weights: np.ndarray, plan: DelayPlan | None) -> Wiring:
+    delay = plan.shape if plan is not None and plan.shape.levels else None
+    rest = weights.reshape(-1, *weights.shape[2:]) if plan is None or delay is None else plan.undelayed
+    if rest is None:
+        return Wiring(weights, plan, Projection(delay, ""))
+    used = np.any([m != 0 for m in rest], axis=0)
+    kind = "sparse" if len(used) >= _LARGE and used.mean() < _SPARSE else "dense"
+    return Wiring(weights, plan if delay is not None else None, Projection(delay, kind))
+
+
+def undelayed_arrays(wiring: Wiring, index: int) -> np.ndarray | dict[str, np.ndarray]:
+    """The undelayed product's arrays of one structure and epoch: a matrix, or the existing edges of each region."""
+    weights = wiring.undelayed()
+    if wiring.kind.undelayed == "dense":
+        return weights[index]
+    source, values = sparse_rows(weights)
+    return {"source": source, "weight": values[index]}
+
+
+def _edges(weights: np.ndarray, exact: np.ndarray, rule: str) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and whole delays ``(structure * epoch, edge kind, region, region)`` of what ``exact`` gives in steps."""
+    repeated = np.repeat(exact, weights.shape[1], axis=0)
+    flat = weights.reshape(-1, *weights.shape[2:])
     if rule == "linear":
-        lower = np.floor(exact + 1e-9)
-        part = np.clip(exact - lower, 0.0, 1.0)
+        lower = np.floor(repeated + 1e-9)
+        part = np.clip(repeated - lower, 0.0, 1.0)
         part = np.where(part < 1e-9, 0.0, part)
         steps = np.stack([lower, lower + 1], axis=1)
-        kinds = np.stack([weights * (1.0 - part), weights * part], axis=1)
+        kinds = np.stack([flat * (1.0 - part), flat * part], axis=1)
     else:
-        steps = (np.rint(exact) if rule == "nearest" else np.ceil(np.round(exact, 9)))[:, None]
-        kinds = weights[:, None]
-    used = np.where(kinds != 0.0, steps, 0.0)
-    _check_memory(used, speed, dt, kinds.shape[-1], width)
-    plan = plan_delays(kinds, used.astype(np.int64), width=width, ahead=ahead, least=least)
-    return Structures(dims, count, weights, plan)
+        steps = (np.rint(repeated) if rule == "nearest" else np.ceil(np.round(repeated, 9)))[:, None]
+        kinds = flat[:, None]
+    return kinds, np.where(kinds != 0.0, steps, 0.0)
 
 
 def _check_count(count: int, regions: int) -> None:
@@ -88,12 +173,12 @@ def _memory() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
 
 
-def _check_memory(steps: np.ndarray, speed: np.ndarray, dt: float, regions: int, width: int) -> None:
-    longest = float(steps.max(initial=0))
+def _check_memory(steps: np.ndarray, slowest: float, dt: float, width: int) -> None:
+    longest, regions = float(steps.max(initial=0)), steps.shape[-1]
     elements = regions * (2 * longest + 64) * width
     if elements > _INDEX_LIMIT or elements * 8 > _memory():
         raise ValueError(
             f"the longest delay is {longest * dt:g} ms, {longest:.3g} steps of {dt:g} ms: its history needs "
             f"{elements * 8 / 1e9:.3g} GB for {regions} regions and {width} runs. "
-            f"The slowest speed is {speed.min():g} mm/ms; check its unit and that of distances (mm)."
+            f"The slowest speed is {slowest:g} mm/ms; check its unit and that of distances (mm)."
         )

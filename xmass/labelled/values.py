@@ -11,7 +11,7 @@ import xarray as xr
 from xarray.indexes import PandasMultiIndex
 
 from xmass.labelled.parameters import Spec
-from xmass.labelled.schema import DIVERGED, LAG, MATRIX_DIMS, REGION, REGION_OTHER, SPEED, TIME
+from xmass.labelled.schema import DIVERGED, LAG, MATRIX_DIMS, REGION, REGION_OTHER, TIME
 from xmass.labelled.units import to_declared
 
 
@@ -174,7 +174,7 @@ def to_value(raw: object, spec: Spec, dims: Dims, regions: np.ndarray, *, inner:
             )
         return _checked(Value((), array, ()), spec, None)
     if TIME in value.dims and TIME not in inner:
-        raise ValueError(f"{spec.path} has the dim 'time'; only inputs may vary in time. Give it to inputs=.")
+        raise ValueError(f"{spec.path} has the dim 'time'; only inputs and weights may vary in time. Give it to inputs=.")
     if LAG in value.dims and LAG not in inner:
         raise ValueError(f"{spec.path} has the dim 'lag'; only initial states have a history. Rename it: .rename(lag='point').")
     if REGION_OTHER in value.dims and not spec.matrix:
@@ -186,8 +186,10 @@ def to_value(raw: object, spec: Spec, dims: Dims, regions: np.ndarray, *, inner:
         raise ValueError(
             f"{spec.path} has dims {value.dims}, needs ('region', 'region_other'): row receives, column sends. Use .rename({renamed})."
         )
-    if spec.path == SPEED and REGION in value.dims:
-        raise ValueError(f"speed has dims {value.dims}, needs one speed per run. For a speed of each projection, divide distances by it.")
+    if spec.per_run and REGION in value.dims:
+        raise ValueError(
+            f"{spec.path} has dims {value.dims}, needs one speed per run. For a speed of each projection, divide distances by it."
+        )
     if spec.matrix:
         value = one_region_order(value)
     value = dims.align(align_regions(value, regions, spec.path))

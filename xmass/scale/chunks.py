@@ -144,9 +144,8 @@ def _nothing(resolved: Resolved) -> Arrays:
     end: dict[str, np.ndarray] = {}
     if resolved.request.restart:
         model = node_of(resolved.config.system)
-        delayed = {c.source for _, c in program.couplings} if program.delay is not None else set()
-        for state in model.states:
-            end[f"{INITIAL}.{state.name}"] = zeros(n, program.delay.history) if state.name in delayed and program.delay else zeros(n)
+        end |= {f"{INITIAL}.{state.name}": zeros(n) for state in model.states}
+        end |= {f"{INITIAL}.{name}": zeros(n, program.history) for name in program.pasts}
         end |= {f"{INITIAL}.{path}": zeros(n) for path, _, process in noise_fields(model) if not process.white}
         end |= {f"{INITIAL}.{o.name}.{name}": zeros(n) for o in resolved.graph.observations for name in o.state_names}
     return Arrays(series, reductions, end, np.ones(runs, bool))

@@ -174,7 +174,8 @@ def tile_bytes(resolved: Resolved) -> int:
     series = sum(max(call // program.nodes[i].period, 1) + 2 for i in program.recorded)
     rows = series + len(program.tapes) * steps + 4 * len(program.model.states)
     if program.delay is not None:
-        rows += program.delay.row * len({c.source for _, c in program.couplings})
+        rows += program.delay.row * len({link.coupling.source for link in program.delayed})
+    rows += program.history * len(program.remembered)
     rows += sum(2 * program.regions if n.observation.reduces else n.timing.frame + 4 for n in program.nodes)
     draws = 2 * len(program.noises) * steps * 4
     return row * (rows * item + draws) + len(program.stimuli) * call * row * (item + 8)
@@ -185,10 +186,12 @@ def _structure_bytes(resolved: Resolved) -> int:
     structures = resolved.structures
     if structures is None:
         return 0
-    size = structures.weights.nbytes
-    if structures.plan is not None:
-        size += sum(_nbytes(level) for level in structures.plan.arrays)
-        size += sum(u.nbytes for u in structures.plan.undelayed or ())
+    size = 0
+    for wiring in structures.projections:
+        size += wiring.weights.nbytes
+        if wiring.plan is not None:
+            size += sum(_nbytes(level) for level in wiring.plan.arrays)
+            size += sum(u.nbytes for u in wiring.plan.undelayed or ())
     return size + size // max(structures.count, 1)
 
 
