@@ -200,8 +200,8 @@ class Simulator:
         seed : int or DataArray of int, optional
             Seed of all randomness; drawn and recorded if there is none.
         inputs : mapping of str to DataArray, Quantity or function, optional
-            Stimulus per input: a number, a DataArray over ``time`` (each sample holds until the next) and ``region``, or a
-            function of an array of times in ms.
+            What drives each input: a number, a stimulus of :mod:`xmass.stimuli`, a DataArray over ``time`` (each sample holds until
+            the next) and ``region``, or a function of an array of times in ms.
         initial : mapping or Dataset, optional
             Initial states (a DataArray over ``lag`` is a history), or a result of ``restart=True`` to continue.
         restart : bool

@@ -431,7 +431,7 @@ def test_a_long_run_asks_for_the_stimulus_piece_by_piece(monkeypatch):
 def test_a_stimulus_says_what_it_is():
     said = repr(several())
     assert said == (
-        "pulse(<amplitude: 3, region: 1>, onset=<onset: 2> ms, width=10 ms, region=['B']) + "
+        "pulse(<amplitude: 3>, onset=<onset: 2> ms, width=10 ms, region=['B']) + "
         "sine(<region: 2>, frequency=80 Hz, phase=0 rad, onset=<onset: 2> ms, region=['D', 'B']) + "
         "series(<time: 24, region: 2>, region=['C', 'A']) + ramp(-0.3, onset=20 ms, width=10 ms, hold=5 ms) + constant(0.05)"
     )

@@ -129,6 +129,8 @@ class Term(eqx.Module):
 def _written(value: xr.DataArray) -> str:
     """A number, or the dims of several, with the unit where it is not the expected one."""
     unit = value.attrs.get(UNITS, "1")
+    if REGION in value.dims and bool((value == value.isel({REGION: 0})).all()):
+        value = value.isel({REGION: 0})  # where it goes is written apart
     text = f"<{', '.join(f'{d}: {n}' for d, n in value.sizes.items())}>" if value.ndim else f"{float(value):g}"
     return text if unit == "1" else f"{text} {unit}"
 
