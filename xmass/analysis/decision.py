@@ -24,7 +24,8 @@ def decision(rates: xr.Dataset, *, threshold: Any = 15.0, onset: Any = 0.0) -> x
     ----------
     rates : Dataset
         ``r1`` and ``r2``, each ``(..., time, region)`` or without regions: a result of ``run(monitors=["r1", "r2"])``. Decision
-        times are as exact as its sampling.
+        times are as exact as its sampling. Instantaneous rates carry the noise of the currents and cross the threshold early;
+        averages over some ms, observed in the run and renamed to ``r1`` and ``r2``, do not.
     threshold : float, Quantity or DataArray
         The rate at which the decision is made [Hz], with any dims of its own.
     onset : float, Quantity or DataArray
