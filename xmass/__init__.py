@@ -9,10 +9,18 @@ from xmass.analysis.inhibition import critical_coupling, inhibition_control
 from xmass.analysis.preprocess import preprocess
 from xmass.analysis.spectra import intrinsic_frequency
 from xmass.core.coupling import Coupling
-from xmass.core.model import Input, NeuralMass, Output, State, Uniform, parameter, time_field
+from xmass.core.model import Input, NeuralMass, Output, Past, State, Uniform, parameter, time_field
 from xmass.core.noise import OUProcess, WhiteNoise
 from xmass.core.observe import Block, Observation, Timing
-from xmass.couplings import AdditiveCoupling, DiffusiveCoupling
+from xmass.couplings import (
+    AdditiveCoupling,
+    DiffusiveCoupling,
+    HyperbolicTangentCoupling,
+    LaplacianCoupling,
+    SigmoidalCoupling,
+    SigmoidalJansenRitCoupling,
+    SineCoupling,
+)
 from xmass.labelled import units
 from xmass.labelled.connectome import cortical, normalize, spectral_radius
 from xmass.labelled.network import Network
@@ -24,7 +32,9 @@ from xmass.models import (
     FitzHughNagumoStep,
     Generic2dOscillatorStep,
     HopfStep,
+    HORNStep,
     JansenRitStep,
+    KuramotoStep,
     LarterBreakspearStep,
     LinearStep,
     LorenzStep,
@@ -66,9 +76,13 @@ __all__ = [
     "FitzHughNagumoStep",
     "FunctionalConnectivity",
     "Generic2dOscillatorStep",
+    "HORNStep",
     "HopfStep",
+    "HyperbolicTangentCoupling",
     "Input",
     "JansenRitStep",
+    "KuramotoStep",
+    "LaplacianCoupling",
     "LarterBreakspearStep",
     "LinearStep",
     "LorenzStep",
@@ -78,8 +92,12 @@ __all__ = [
     "OUProcess",
     "Observation",
     "Output",
+    "Past",
     "ReducedWongWangStep",
+    "SigmoidalCoupling",
+    "SigmoidalJansenRitCoupling",
     "Simulator",
+    "SineCoupling",
     "State",
     "StuartLandauStep",
     "Subsample",

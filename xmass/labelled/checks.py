@@ -102,7 +102,7 @@ def _check_coupling(path: str, coupling: Coupling) -> None:
     if type(coupling).post is Coupling.post:
         raise TypeError(f"{path} is a {name}, which does not define what a region receives: add def post(self, total, own, strength).")
     numbers = {d.name: _SHAPED for d in declared_parameters(type(coupling))}
-    signals = dict.fromkeys(("total", "own", "strength"), _SHAPED)
+    signals: dict[str, Any] = dict.fromkeys(("total", "own", "strength"), _SHAPED)
 
     def pre(p: dict[str, Any], s: dict[str, Any]) -> Any:
         return replace(coupling, p).pre(s["own"])
@@ -110,8 +110,12 @@ def _check_coupling(path: str, coupling: Coupling) -> None:
     def post(p: dict[str, Any], s: dict[str, Any]) -> Any:
         return replace(coupling, p).post(**s)
 
-    for method in (pre, post):
-        _check_shape(trace(method, numbers, signals, where=f"{name}.{method.__name__}"), f"{name}.{method.__name__} returns")
+    sent = trace(pre, numbers, signals, where=f"{name}.pre")
+    for signal in sent if isinstance(sent, tuple) else (sent,):
+        _check_shape(signal, f"{name}.pre returns")
+    if isinstance(sent, tuple):
+        signals["total"] = (_SHAPED,) * len(sent)
+    _check_shape(trace(post, numbers, signals, where=f"{name}.post"), f"{name}.post returns")
 
 
 def _check_shape(made: Any, what: str) -> None:

@@ -4,7 +4,9 @@ from xmass.models.coombes_byrne import CoombesByrneStep, CoombesByrneSynapseStep
 from xmass.models.epileptor import Epileptor2DStep, EpileptorStep
 from xmass.models.generic2d import Generic2dOscillatorStep
 from xmass.models.hopf import HopfStep, StuartLandauStep
+from xmass.models.horn import HORNStep
 from xmass.models.jansen_rit import JansenRitStep
+from xmass.models.kuramoto import KuramotoStep
 from xmass.models.larter_breakspear import LarterBreakspearStep
 from xmass.models.linear import LinearStep
 from xmass.models.lorenz import LorenzStep
@@ -25,8 +27,10 @@ __all__ = [
     "EpileptorStep",
     "FitzHughNagumoStep",
     "Generic2dOscillatorStep",
+    "HORNStep",
     "HopfStep",
     "JansenRitStep",
+    "KuramotoStep",
     "LarterBreakspearStep",
     "LinearStep",
     "LorenzStep",
