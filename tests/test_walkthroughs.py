@@ -1,0 +1,176 @@
+"""The walkthroughs of examples/, with the functions of the examples themselves and every number that must come out."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import brainunit as u
+import numpy as np
+import pytest
+
+import xmass as xm
+from xmass.stimuli import pulse
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def example(name):
+    """An example as a module; importing it draws and runs nothing."""
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+concepts = example("key_concepts")
+dynamics = example("models_and_dynamics")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["key_concepts", "models_and_dynamics"])
+def test_an_example_runs_and_draws(name, tmp_path):
+    subprocess.run([sys.executable, EXAMPLES / f"{name}.py"], cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    assert len(list(tmp_path.glob("*.png"))) >= 3
+
+
+# ---------------------------------------------------------------------------------------------------------------- B, key concepts
+def test_a_duration_is_a_number_of_steps():
+    assert concepts.hopf().run(200 * u.ms, monitors=["x"], initial={"x": 0.1}).sizes["time"] == 2000
+
+
+def test_a_distance_over_a_speed_is_a_delay():
+    first = concepts.first_response(concepts.two_regions(30.0, 10 * u.mm / u.ms).x)
+    assert first["B"] - first["A"] == pytest.approx(3.0)
+    twice = concepts.first_response(concepts.two_regions(30.0, 20 * u.mm / u.ms).x)
+    assert twice["B"] - twice["A"] == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        (lambda: xm.Simulator(xm.HopfStep(), dt=0.1 * u.mV), "dt came in mV, needs ms"),
+        (lambda: concepts.hopf().run(20 * u.mV), "duration came in mV, needs ms"),
+        (lambda: concepts.hopf().run(20 * u.ms, transient=1 * u.mm), "transient came in mm, needs ms"),
+        (lambda: concepts.two_regions(30.0, 10 * u.ms), "speed came in ms, needs mm/ms"),
+        (lambda: xm.Simulator(xm.HopfStep(a=1 * u.mV), dt=0.1).run(1.0), "a came in mV, needs 1/ms"),
+    ],
+)
+def test_a_wrong_dimension_fails_and_names_the_argument(call, argument):
+    with pytest.raises(ValueError, match=argument):
+        call()
+    assert concepts.refused(call).startswith(f"ValueError: {argument}")
+
+
+def test_the_catalogue_says_name_category_states_and_use():
+    records = xm.list_models()
+    hopf = next(r for r in records if r.name == "HopfStep")
+    assert (hopf.category, hopf.n_states) == ("phenomenological", 2)
+    assert "oscillation" in hopf.use_case.lower()
+    assert {r.category for r in records} == {"phenomenological", "physiological", "network"}
+    table = str(records.to_table()).splitlines()
+    assert len(table) == len(records) + 2
+    assert [w.strip() for w in table[0].strip("| ").split("|")] == ["model", "category", "states", "use"]
+
+
+def test_what_a_run_returns():
+    sim = concepts.hopf()
+    start = {"x": 0.1}
+    assert list(sim.run(10.0, initial=start).data_vars) == ["x", "y"]
+    assert list(sim.run(10.0, monitors=["y"], initial=start).data_vars) == ["y"]
+    kept = sim.run(100.0, monitors=["x", "y"], transient=20.0, initial=start)
+    assert kept.sizes["time"] == 800
+    np.testing.assert_allclose(kept.time[[0, -1]], [20.1, 100.0])
+    np.testing.assert_array_equal(kept.x, sim.run(100.0, initial=start).x[200:])
+    thin = sim.run(100.0, monitors={"r": lambda s: s.x**2 + s.y**2}, transient=20.0, sample_every=1.0, initial=start)
+    np.testing.assert_allclose(thin.time, np.arange(21.0, 101.0))
+    np.testing.assert_allclose(thin.r, (kept.x**2 + kept.y**2)[9::10], rtol=1e-5)  # float32
+
+
+def test_derived_outputs_are_functions_of_the_states():
+    eeg = xm.Simulator(xm.JansenRitStep(), dt=0.1).run(20.0, monitors=["eeg", "E", "I"], inputs={"E": 220 * u.Hz})
+    np.testing.assert_allclose(eeg.eeg, eeg.E - eeg.I, rtol=1e-5, atol=1e-5)
+    assert eeg.eeg.attrs["units"] == "mV"
+    lfp = xm.Simulator(xm.EpileptorStep(), dt=0.1).run(20.0, monitors=["lfp", "x1", "x2"])
+    np.testing.assert_allclose(lfp.lfp, lfp.x2 - lfp.x1, rtol=1e-5, atol=1e-5)
+
+
+def test_the_regions_of_a_bank_have_noise_of_their_own():
+    x = concepts.noisy_bank().x
+    assert dict(x.sizes) == {"time": 500, "region": 3}
+    assert x.region.values.tolist() == ["left", "middle", "right"]
+    assert len({float(v) for v in x.isel(time=0)}) == 3
+
+
+def test_the_network_of_key_concepts():
+    x = concepts.network().x
+    assert dict(x.sizes) == {"time": 500, "region": 8}
+    assert x.region.values.tolist() == [f"R{i}" for i in range(8)]
+    assert bool(np.isfinite(x).all())
+    assert float(x.std()) > 0
+
+
+# ---------------------------------------------------------------------------------------------------------------- C, models and dynamics
+def test_three_families_of_models():
+    names = {c: {r.name for r in xm.list_models() if r.category == c} for c in ("phenomenological", "physiological", "network")}
+    assert {"HopfStep", "FitzHughNagumoStep", "LorenzStep"} <= names["phenomenological"]
+    assert {"JansenRitStep", "WilsonCowanStep", "MontbrioPazoRoxinStep"} <= names["physiological"]
+    assert {"KuramotoStep", "HORNStep"} <= names["network"]
+
+
+def test_the_hopf_bifurcation():
+    amplitude = dynamics.hopf_amplitude()
+    assert amplitude.dims == ("a",)
+    assert float(amplitude.sel(a=slice(None, -0.049)).max()) < 1e-4
+    grown = amplitude.sel(a=slice(0.049, None))
+    assert grown.sizes["a"] == 8
+    assert float(abs(grown / (2 * np.sqrt(grown.a)) - 1).max()) < 1e-3
+    # critical slowing: at a = 0 the radius decays as 1 / sqrt(2 t + 1 / r0^2). linspace gives 2.8e-17 there, not 0
+    assert float(amplitude.sel(a=0.0, method="nearest", tolerance=1e-9)) == pytest.approx(0.0869, abs=5e-5)
+
+
+def test_fitzhugh_nagumo_cycles_with_a_constant_input():
+    run = dynamics.fitzhugh_nagumo()
+    assert run.sizes["time"] == 3000
+    # spec: V from 0.10183 to 0.77166, period 30.545 ms; 0.0001 and 0.01 for float32 and Heun's method at 0.1 ms
+    assert float(run.V.min()) == pytest.approx(0.1018, abs=1e-4)
+    assert float(run.V.max()) == pytest.approx(0.7717, abs=1e-4)
+    assert dynamics.period_of(run.V) == pytest.approx(30.55, abs=0.01)
+    # a closed loop: one period later the same point of the plane
+    last = run[["V", "w"]].isel(time=-1)
+    before = run[["V", "w"]].interp(time=float(run.time[-1]) - dynamics.period_of(run.V))
+    assert float(np.hypot(last.V - before.V, last.w - before.w)) < 1e-3
+    for current in (0.7, 1.5):  # outside of the two Hopf points, 0.72606 and 1.33155, it is silent
+        last = dynamics.fitzhugh_nagumo(current).V.isel(time=slice(-306, None))
+        assert float(last.max() - last.min()) < 0.02  # of 0.67 on the cycle; so near to the first point it decays slowly
+
+
+def test_wilson_cowan_is_bistable():
+    end = dynamics.wilson_cowan().isel(time=-1)
+    np.testing.assert_allclose([end.rE.sel(start=0.3), end.rI.sel(start=0.3)], [0.46246, 0.24336], atol=1e-5)  # five digits are given
+    np.testing.assert_allclose([end.rE.sel(start=0.1), end.rI.sel(start=0.1)], 0.0, atol=1e-5)
+
+
+REST = {14.0: 0.080170, 15.0: 0.081134, 21.0: 0.088786}
+END = {14.0: 0.080170, 15.0: 1.030597, 21.0: 1.85505}
+DIGITS = 2e-6  # six are given; float32 near 1 to 2 has a spacing of 1.2e-7
+
+
+def test_montbrio_is_moved_by_J():
+    r = dynamics.montbrio(pulse(3.0, onset=20.0, width=20.0), list(REST)).r
+    for J, rest in REST.items():
+        assert float(r.sel(J=J, time=20.0, method="nearest")) == pytest.approx(rest, abs=DIGITS)
+        assert float(r.sel(J=J).isel(time=-1)) == pytest.approx(END[J], abs=10 * DIGITS)
+    assert float(r.sel(J=14.0).max()) == pytest.approx(2.47, abs=0.01)
+    inside = r.sel(J=14.0, time=slice(20, 40))
+    assert float(inside.max()) == float(r.sel(J=14.0).max())
+
+
+def test_montbrio_needs_the_right_pulse():
+    # with J = 21 a pulse of 1 ms is enough; with J = 15 one of I = 10 is too strong, and the population returns to rest
+    short = dynamics.montbrio(pulse(3.0, onset=20.0, width=1.0), [21.0]).r.isel(time=-1)
+    assert short.item() == pytest.approx(END[21.0], abs=10 * DIGITS)
+    strong = dynamics.montbrio(pulse(10.0, onset=20.0, width=20.0), [15.0]).r.isel(time=-1)
+    assert strong.item() == pytest.approx(REST[15.0], abs=DIGITS)
