@@ -13,16 +13,35 @@ import numpy as np
 States = dict[str, np.ndarray]
 
 
+Array = np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class Edges:
-    """One coupling: weights and whole delays ``(target, source)``, the source state, the target input, and k."""
+    """One coupling: weights and whole delays ``(target, source)``, the source, the target input, and k.
+
+    The current into a target is ``k * post(sum over edges of weight * carried(x_j then, x_i now))``. ``source`` is a state, or a function
+    of all states. A diffusive coupling carries ``x_j - x_i``.
+    """
 
     weights: np.ndarray
     steps: np.ndarray
-    source: str
+    source: str | Callable[[States], Array]
     target: str
     k: float
     diffusive: bool = False
+    carried: Callable[[Array, Array], Array] | None = None
+    post: Callable[[Array], Array] | None = None
+
+    def read(self, s: States) -> Array:
+        """The source, from the states."""
+        return s[self.source] if isinstance(self.source, str) else self.source(s)
+
+    def carry(self, x: Array, own: Array) -> Array:
+        """What edges carry: from the values ``x`` of their sources then and ``own`` of their targets now."""
+        if self.carried is not None:
+            return self.carried(x, own)
+        return x - own if self.diffusive else x
 
 
 def integrate(
@@ -54,10 +73,11 @@ def integrate(
     def current(which: int, own: States, at: int) -> np.ndarray:
         """Sum over sources as of ``at`` steps after the start of the step; an undelayed edge reads ``own``."""
         edges, (target, source, weight, delay) = couplings[which], used[which]
-        x = np.where(delay == 0, own[edges.source][source], path[edges.source][now + at - np.maximum(delay, at), source])
+        row = now + at - np.maximum(delay, at)
+        x = edges.read({n: np.where(delay == 0, own[n][source], v[row, source]) for n, v in path.items()})
         total = np.zeros(len(edges.weights))
-        np.add.at(total, target, weight * x)
-        return total - edges.weights.sum(axis=1) * own[edges.source] if edges.diffusive else total
+        np.add.at(total, target, weight * edges.carry(x, edges.read({n: v[target] for n, v in own.items()})))
+        return total if edges.post is None else edges.post(total)
 
     def inputs(own: States, stage: float, fixed: States) -> States:
         found = dict(fixed)
@@ -105,6 +125,16 @@ def integrate(
         for name, value in new.items():
             path[name][now] = value
     return {n: v[longest + 1 :] for n, v in path.items()}
+
+
+def logistic(u: Array) -> Array:
+    """The logistic function."""
+    return 1.0 / (1.0 + np.exp(-u))
+
+
+def laplacian(weights: Array) -> Array:
+    """W - D, with the row sums in D."""
+    return weights - np.diag(weights.sum(axis=1))
 
 
 def hopf(a: float, w: float, beta: float = 1.0) -> Callable[[States, States], States]:
