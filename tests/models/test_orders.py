@@ -130,12 +130,18 @@ def order(start, simulate, step, count):
 
 
 # A step h is 1/40 of the fastest time for Heun and 1/20 for RK4: the next term of the error changes the order by about that much.
-@classes([c for c in MODELS if not c.past])
-@pytest.mark.parametrize(("method", "theory", "first"), [("heun", 2, 0.025), ("rk4", 4, 0.05)], ids=["heun", "rk4"])
+# The jump of the Epileptor at x1 = 0 is not met from where it starts.
+ORDERS = [
+    pytest.param(c, method, theory, first, id=f"{c.__name__}-{method}")
+    for c in MODELS
+    if not c.past
+    for method, theory, first in ([(c.scheme, 1, 0.025)] if c.scheme else [("heun", 2, 0.025), ("rk4", 4, 0.05)])
+]
+
+
+@pytest.mark.parametrize(("cls", "method", "theory", "first"), ORDERS)
 def test_order(cls, method, theory, first):
     made = case(cls)
-    if cls.scheme:
-        method, theory, first = cls.scheme, 1, 0.025
     found = order(made.start, made.loop(method), first / made.rate, round(SPAN / first / SAMPLES))
     assert found == pytest.approx(theory, abs=0.1)
 
