@@ -4,10 +4,12 @@ from xmass import accessor, analysis, datasets, io, objectives, stimuli, viz
 from xmass._version import __version__
 from xmass.analysis.compare import compare
 from xmass.analysis.connectivity import average_fc, functional_connectivity
+from xmass.analysis.critical import critical
 from xmass.analysis.decision import decision
 from xmass.analysis.inhibition import critical_coupling, inhibition_control
 from xmass.analysis.preprocess import preprocess
 from xmass.analysis.spectra import intrinsic_frequency
+from xmass.analysis.stability import fixed_points
 from xmass.core.coupling import Coupling
 from xmass.core.model import Input, NeuralMass, Output, Past, State, Uniform, parameter, time_field
 from xmass.core.noise import OUProcess, WhiteNoise
@@ -126,9 +128,11 @@ __all__ = [
     "average_fc",
     "compare",
     "cortical",
+    "critical",
     "critical_coupling",
     "datasets",
     "decision",
+    "fixed_points",
     "functional_connectivity",
     "inhibition_control",
     "intrinsic_frequency",

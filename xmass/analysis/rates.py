@@ -1,0 +1,254 @@
+"""The equations of a system without noise and delays as one function of one vector, for the points of a parameter Dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from xmass.core.coupling import Coupling
+from xmass.core.model import NeuralMass, Uniform, bound, declared_parameters, noise_fields, per_ms, replace
+from xmass.labelled.network import Network
+from xmass.labelled.parameters import node_of
+from xmass.labelled.resolve import Request, Resolved, resolve
+from xmass.labelled.schema import INITIAL, LAG, REGION, REGION_OTHER, SEED, TIME, WEIGHTS
+from xmass.labelled.values import Value
+from xmass.simulator import Simulator
+
+INPUTS = "inputs"
+_ELEMENTS = 4_000_000
+_LENGTHS = tuple(4 * 16**k for k in range(8))
+_RANGE_STEPS = 1000
+
+Point = dict[str, np.ndarray]
+"""Everything that the equations read, by path: numbers ``(region or 1, 1)``, weights ``(region, region)``, ``inputs.<name>``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Equations:
+    """What shapes the function; equal ones share a compilation. The vector holds the regions of the first state, then the next."""
+
+    model: NeuralMass
+    couplings: tuple[tuple[str, Coupling], ...]
+    regions: int
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        return tuple(s.name for s in self.model.states)
+
+    @property
+    def size(self) -> int:
+        return len(self.states) * self.regions
+
+
+def rates(equations: Equations, x: jax.Array, p: Mapping[str, Any]) -> jax.Array:
+    """Time derivative per ms. A delayed state is the state itself, as it is at a fixed point."""
+    model = bound(equations.model, "", dict(p))
+    s = dict(zip(equations.states, x.reshape(len(equations.states), equations.regions, 1)))
+    u = {i.name: p[f"{INPUTS}.{i.name}"] for i in model.inputs}
+    for path, blank in equations.couplings:
+        coupling = bound(blank, f"{path}.", dict(p))
+        own = s[coupling.source] if coupling.source in s else getattr(model, coupling.source)(SimpleNamespace(**s), None)
+        weights, sent = p[_matrix(path)], coupling.pre(own)
+        total = tuple(weights @ x for x in sent) if isinstance(sent, tuple) else weights @ sent
+        u[coupling.target] = u[coupling.target] + coupling.post(total, own, weights.sum(axis=1, keepdims=True))
+    past = {q.name: s[q.state] for q in model.past}
+    made = model.drift(SimpleNamespace(**s, **past), SimpleNamespace(**u))
+    shape = (equations.regions, 1)
+    return per_ms(model) * jnp.concatenate([jnp.broadcast_to(made[n], shape)[:, 0] for n in equations.states])
+
+
+def _matrix(path: str) -> str:
+    """The path of the matrix that a coupling sums with."""
+    return f"{path}.{WEIGHTS}"
+
+
+class Compiled(NamedTuple):
+    """Functions of ``(x, system, own, shared)``: rates, rates and their Jacobian, and what a trajectory passes through."""
+
+    value: Callable[..., Any]
+    both: Callable[..., Any]
+    ranges: Callable[..., Any]
+
+
+@functools.lru_cache(maxsize=64)
+def compiled(equations: Equations) -> Compiled:
+    """Compiled once for equal equations; ``own`` holds one entry per system, ``shared`` what they have in common."""
+
+    def at(x: jax.Array, i: jax.Array, own: dict, shared: dict) -> jax.Array:
+        return rates(equations, x, {**shared, **{path: v[i] for path, v in own.items()}})
+
+    def both(x: jax.Array, i: jax.Array, own: dict, shared: dict) -> tuple[jax.Array, jax.Array]:
+        return at(x, i, own, shared), jax.jacfwd(at)(x, i, own, shared)
+
+    def ranges(x: jax.Array, i: jax.Array, own: dict, shared: dict, dt: jax.Array, low: jax.Array, high: jax.Array) -> Any:
+        def step(_: int, carry: tuple) -> tuple:
+            x, least, most = carry
+            k1 = at(x, i, own, shared)
+            k2 = at(x + 0.5 * dt * k1, i, own, shared)
+            k3 = at(x + 0.5 * dt * k2, i, own, shared)
+            k4 = at(x + dt * k3, i, own, shared)
+            x = jnp.clip(x + dt / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4), low, high)
+            return x, jnp.minimum(least, x), jnp.maximum(most, x)
+
+        return jax.lax.fori_loop(0, _RANGE_STEPS, step, (x, x, x))
+
+    one = (0, 0, None, None)
+    return Compiled(jax.jit(jax.vmap(at, one)), jax.jit(jax.vmap(both, one)), jax.jit(jax.vmap(ranges, (*one, None, None, None))))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Systems:
+    """The equations at every point: a system for each combination of run dims and, in a bank of uncoupled nodes, region."""
+
+    equations: Equations
+    shared: Point
+    own: Point
+    """One entry per system along the first axis."""
+    sizes: dict[str, int]
+    """Dims of the systems with their lengths, ``region`` last in a bank."""
+    start: dict[str, np.ndarray]
+    """Where a run would start: per state ``(systems or 1, region or 1)``; half the width of a random start in ``spread``."""
+    spread: dict[str, float]
+    lower: np.ndarray
+    upper: np.ndarray
+    """Declared bounds of the vector, infinite where there are none."""
+    dt: float
+
+    @property
+    def count(self) -> int:
+        return int(np.prod(tuple(self.sizes.values()), dtype=np.int64))
+
+    @property
+    def bank(self) -> bool:
+        return REGION in self.sizes
+
+    def value(self, x: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """Rates ``(n, size)`` of vectors ``(n, size)`` in the systems ``index``."""
+        return self._call(compiled(self.equations).value, x, index)[0]
+
+    def both(self, x: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rates and Jacobians ``(n, size, size)``."""
+        f, j = self._call(compiled(self.equations).both, x, index)
+        return f, j
+
+    def ranges(self, x: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """End, least and greatest value of trajectories of 1000 steps."""
+        end, least, most = self._call(compiled(self.equations).ranges, x, index, self.dt, self.lower, self.upper)
+        return end, least, most
+
+    def point(self, system: int) -> Point:
+        """What the equations of one system read."""
+        return {**self.shared, **{path: v[system] for path, v in self.own.items()}}
+
+    def at(self, point: Point) -> Systems:
+        """The one system that reads ``point``."""
+        return dataclasses.replace(self, shared=point, own={}, sizes={})
+
+    def _call(self, function: Callable[..., Any], x: np.ndarray, index: np.ndarray, *more: Any) -> list[np.ndarray]:
+        """Call in blocks that fit into memory, each padded to one of a few lengths, as every length is compiled."""
+        block = max(_ELEMENTS // self.equations.size**2, 1)
+        parts = []
+        with jax.enable_x64(True):
+            for first in range(0, len(x), block):
+                rows, at = x[first : first + block], index[first : first + block]
+                pad = min(next(length for length in _LENGTHS if length >= len(rows)), block) - len(rows)
+                made = function(
+                    np.pad(rows, ((0, pad), (0, 0)), mode="edge"), np.pad(at, (0, pad), mode="edge"), self.own, self.shared, *more
+                )
+                parts.append([np.asarray(m)[: len(rows)] for m in jax.tree.leaves(made)])
+        return [np.concatenate(p) for p in zip(*parts)]
+
+
+def resolved_point(sim: Simulator, params: xr.Dataset | None, inputs: Mapping[str, Any] | None) -> Resolved:
+    """Parameters and constant inputs, checked and aligned as a run would."""
+    if not isinstance(sim, Simulator):
+        raise TypeError(f"sim is a {type(sim).__name__}, needs a Simulator: xm.Simulator(model, dt=0.1).")
+    for name, value in (inputs or {}).items():
+        if isinstance(value, xr.DataArray) and TIME in value.dims:
+            raise ValueError(
+                f"inputs[{name!r}] varies in time; a fixed point needs constant inputs. Give one time: .isel(time=0, drop=True)."
+            )
+    return resolve(sim.config, Request(sim.dt, params, inputs=inputs))
+
+
+def systems_of(sim: Simulator, resolved: Resolved) -> Systems:
+    """The equations at every point of a resolved request."""
+    model = node_of(sim.system)
+    if model.scheme and type(model).drift is NeuralMass.drift:
+        raise TypeError(f"{type(model).__name__} has a step of its own and no drift(s, u): fixed points are those of the drift.")
+    couplings = sim.system.couplings if isinstance(sim.system, Network) else {}
+    regions = len(resolved.config.regions)
+    bank = regions > 1 and not couplings
+    read = _read(resolved, model, couplings)
+    sizes = {d: n for d, n in resolved.sizes.items() if any(d in v.dims for v in read.values())}
+    runs = np.arange(int(np.prod(tuple(sizes.values()), dtype=np.int64)))
+    shared, own = {}, {}
+    for path, value in read.items():
+        rows, varies = value.take(sizes, runs), value.varies
+        if REGION_OTHER not in value.inner:
+            rows = rows.reshape(len(rows), -1, 1)
+            if bank and (varies or REGION in value.inner):
+                rows, varies = np.broadcast_to(rows, (len(runs), regions, 1)).reshape(-1, 1, 1), True
+        (own if varies else shared)[path] = rows if varies else rows[0]
+    blank = {**{d.name: 0.0 for d in declared_parameters(type(model))}, **{p: None for p, _, _ in noise_fields(model)}}
+    equations = Equations(
+        replace(model, blank),
+        tuple((path, replace(c, {d.name: 0.0 for d in declared_parameters(type(c))})) for path, c in couplings.items()),
+        1 if bank else regions,
+    )
+    bounds = [s.bounds if s.bounds is not None and sim.bounds else (-np.inf, np.inf) for s in model.states]
+    low, high = np.repeat(np.array(bounds, dtype=np.float64), equations.regions, axis=0).T
+    start, spread = _starts(resolved, model, sizes, runs, regions if bank else 0)
+    return Systems(
+        equations, shared, own, {**sizes, REGION: regions} if bank else sizes, start, spread, low, high, float(resolved.config.dt)
+    )
+
+
+def _read(resolved: Resolved, model: NeuralMass, couplings: Mapping[str, Coupling]) -> dict[str, Value]:
+    """The values that the equations read, by path; of each coupling the matrix that it sums with."""
+    found = {d.name: resolved.values[d.name] for d in declared_parameters(type(model))}
+    for path, coupling in couplings.items():
+        found |= {f"{path}.{d.name}": resolved.values[f"{path}.{d.name}"] for d in declared_parameters(type(coupling))}
+        weights = resolved.values[resolved.config.system.prefix_of(path) + WEIGHTS]
+        if TIME in weights.inner:
+            raise ValueError("weights has the dim 'time'; a fixed point needs weights that do not change. Take one time: .isel(time=0).")
+        found[_matrix(path)] = weights._replace(array=np.asarray(coupling.weighting(weights.array), dtype=np.float64))
+    found |= {f"{INPUTS}.{i.name}": Value((), np.zeros(()), ()) for i in model.inputs}
+    for drive in resolved.stimuli:
+        if drive.value is None:
+            raise ValueError(f"inputs[{drive.name!r}] varies in time; a fixed point needs constant inputs, a number or a DataArray.")
+        found[f"{INPUTS}.{drive.name}"] = drive.value
+    return found
+
+
+def _starts(
+    resolved: Resolved, model: NeuralMass, sizes: dict[str, int], runs: np.ndarray, bank: int
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Initial states ``(systems or 1, region or 1)``; the middle of what is drawn, with half its width."""
+    start, spread = {}, {}
+    for state in model.states:
+        value = resolved.values.get(f"{INITIAL}.{state.name}")
+        spread[state.name] = 0.0
+        if value is None or LAG in value.inner or not set(value.dims) <= set(sizes):
+            given = state.initial
+            middle = 0.5 * (given.low + given.high) if isinstance(given, Uniform) else float(given)
+            spread[state.name] = 0.5 * (given.high - given.low) if isinstance(given, Uniform) else 0.0
+            start[state.name] = np.full((1, 1), middle)
+            continue
+        rows = value.take(sizes, runs)
+        rows = rows.reshape(len(rows), -1)
+        start[state.name] = np.broadcast_to(rows, (len(runs), bank)).reshape(-1, 1) if bank else rows
+    return start, spread
+
+
+def kept_coords(resolved: Resolved, dims: set[str]) -> dict[str, xr.DataArray]:
+    """Coordinates of a result over these dims, without the seed."""
+    return {n: c for n, c in resolved.coords.items() if n != SEED and set(map(str, c.dims)) <= dims}
