@@ -45,7 +45,7 @@ class Case:
         self.loop = functools.cache(self.compiled)
         fastest, run = jax.jit(self.fastest), self.loop(cls.scheme or "rk4")
         with jax.enable_x64(True):
-            self.k = 0.1 * float(fastest(self.start, 0.0))
+            self.k = 0.1 * (float(fastest(self.start, 0.0)) or 1.0)  # a node that does not move alone has no rate of its own
             self.rate = float(fastest(self.start, self.k))
             # A model may speed up on its way (spikes): the fastest of a first run decides.
             way = run(0.05 / self.rate, round(SPAN / 0.05 / SAMPLES))
