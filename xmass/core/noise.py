@@ -9,7 +9,9 @@ is float32, whatever the precision of the run.
 from __future__ import annotations
 
 import hashlib
-from typing import ClassVar
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -93,9 +95,9 @@ def unpack(pairs: jax.Array, n_regions: int) -> jax.Array:
     return jnp.concatenate([pairs.real, pairs.imag], axis=0)[:n_regions]
 
 
-def stationary_normal(keys: jax.Array, n_regions: int) -> jax.Array:
-    """One normal number per region and run for an initial value, from a counter that no step uses."""
-    last = jnp.full((), 0xFFFFFFFF, jnp.uint32)
+def stationary_normal(keys: jax.Array, n_regions: int, index: int = 0) -> jax.Array:
+    """One normal number per region and run for an initial value, the one of that index, from a counter that no step uses."""
+    last = jnp.full((), 0xFFFFFFFF - index, jnp.uint32)
     return unpack(normal_pairs(keys, last, 1, n_regions)[0], n_regions)
 
 
@@ -108,10 +110,46 @@ def initial_uniform(keys: jax.Array, n_regions: int) -> jax.Array:
     return ((word >> np.uint32(8)).astype(jnp.float32) + np.float32(0.5)) * np.float32(2.0**-24)
 
 
+Draw = Callable[[Any], Any]
+"""The step's normal numbers, one per region and run, times what it is called with: a product that rounds alike in every run."""
+
+
 class Noise(eqx.Module):
-    """A noise process attached to an input. ``white`` noise enters the state, other noise enters the input."""
+    """A noise on an input: what the engine asks of a process, which it does not know otherwise.
+
+    A process takes one normal number per step, region and run. ``white`` noise turns it into an :meth:`increment` of the state of
+    the input's name; other noise :meth:`advance` s what it has ``carried`` and gives a value that is added to the input and held over
+    the step. All methods are pure functions of arrays ``(region, run)``; parameters are such arrays when they are called.
+
+    ``covariance``, a matrix over regions in units of ``sigma`` squared, correlates the numbers of the regions; without it they are
+    independent.
+    """
 
     white: ClassVar[bool] = False
+    looks_ahead: ClassVar[bool] = False
+    """The increment depends on the state after all increments; the engine then asks a second time."""
+    carried: ClassVar[dict[str, str]] = {}
+    """Unit of each array that is carried from step to step, by its name; the one called "" goes by the name of the noise."""
+    start_draws: ClassVar[int] = 0
+    """Normal numbers per region and run that :meth:`start` takes."""
+
+    covariance: Any = eqx.field(default=None, kw_only=True)
+
+    def factors(self, dt: Any) -> dict[str, Any]:
+        """What every step needs of the parameters, computed once."""
+        return {}
+
+    def start(self, dt: Any, draws: tuple[Any, ...]) -> dict[str, Any]:
+        """What is carried into the first step."""
+        return {}
+
+    def advance(self, carry: dict[str, Any], draw: Draw, factors: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The value that is held over a step, and what is carried into the next."""
+        raise NotImplementedError(f"{type(self).__name__} must define advance(self, carry, draw, factors), or be white.")
+
+    def increment(self, draw: Draw, factors: dict[str, Any], s: SimpleNamespace, ahead: SimpleNamespace) -> Any:
+        """What a step adds to the state ``s``. ``ahead`` is ``s`` with all increments, the first time that it is asked ``s`` itself."""
+        raise NotImplementedError(f"{type(self).__name__} must define increment(self, draw, factors, s, ahead), or not be white.")
 
 
 class WhiteNoise(Noise):
@@ -124,6 +162,8 @@ class WhiteNoise(Noise):
     ----------
     sigma : float or DataArray
         Standard deviation per square root of time, in the input's unit times √ms.
+    covariance : DataArray, optional
+        Covariance between regions ``(region, region_other)``, in units of ``sigma`` squared; independent regions without it.
 
     Examples
     --------
@@ -134,6 +174,12 @@ class WhiteNoise(Noise):
 
     white: ClassVar[bool] = True
     sigma: Value = parameter(1.0, "input*ms^0.5", "noise amplitude")
+
+    def factors(self, dt: Any) -> dict[str, Any]:
+        return {"spread": self.sigma * jnp.sqrt(dt)}
+
+    def increment(self, draw: Draw, factors: dict[str, Any], s: SimpleNamespace, ahead: SimpleNamespace) -> Any:
+        return draw(factors["spread"])
 
 
 class OUProcess(Noise):
@@ -148,6 +194,8 @@ class OUProcess(Noise):
         Stationary standard deviation and mean, in the input's unit.
     tau : float, Quantity or DataArray
         Correlation time [ms].
+    covariance : DataArray, optional
+        Covariance between regions ``(region, region_other)``, in units of ``sigma`` squared; independent regions without it.
 
     Examples
     --------
@@ -156,6 +204,84 @@ class OUProcess(Noise):
     20.0
     """
 
+    carried: ClassVar[dict[str, str]] = {"": "input"}
+    start_draws: ClassVar[int] = 1
+
     sigma: Value = parameter(1.0, "input", "stationary standard deviation")
     tau: Value = parameter(10.0, "ms", "correlation time")
     mean: Value = parameter(0.0, "input", "mean")
+
+    def factors(self, dt: Any) -> dict[str, Any]:
+        spread = self.sigma * jnp.sqrt(-jnp.expm1(-2.0 * dt / self.tau))
+        return {"spread": spread, "decay": jnp.exp(-dt / self.tau), "mean": self.mean}
+
+    def start(self, dt: Any, draws: tuple[Any, ...]) -> dict[str, Any]:
+        return {"": self.mean + self.sigma * draws[0]}
+
+    def advance(self, carry: dict[str, Any], draw: Draw, factors: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        mean = factors["mean"]
+        return carry[""], {"": mean + (carry[""] - mean) * factors["decay"] + draw(factors["spread"])}
+
+
+class BrownianNoise(Noise):
+    r"""Brownian motion, :math:`d\eta = \sigma\,dW` from :math:`\eta(0) = 0`, added to an input.
+
+    Advanced exactly and held over each step. Its variance :math:`\sigma^2 t` grows without bound: for a process that stays, take
+    :class:`OUProcess` with a long ``tau``. Another start is ``initial.noise_<input>``.
+
+    Parameters
+    ----------
+    sigma : float or DataArray
+        Standard deviation per square root of time, in the input's unit per √ms.
+    covariance : DataArray, optional
+        Covariance between regions ``(region, region_other)``, in units of ``sigma`` squared; independent regions without it.
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> xm.Simulator(xm.HopfStep(noise_x=xm.BrownianNoise(sigma=0.01)), dt=0.1).parameters()["noise_x.sigma"].attrs["units"]
+    '1/ms^1.5'
+    """
+
+    carried: ClassVar[dict[str, str]] = {"": "input"}
+
+    sigma: Value = parameter(1.0, "input/ms^0.5", "noise amplitude")
+
+    def factors(self, dt: Any) -> dict[str, Any]:
+        return {"spread": self.sigma * jnp.sqrt(dt)}
+
+    def start(self, dt: Any, draws: tuple[Any, ...]) -> dict[str, Any]:
+        return {"": jnp.zeros_like(self.sigma)}
+
+    def advance(self, carry: dict[str, Any], draw: Draw, factors: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return carry[""], {"": carry[""] + draw(factors["spread"])}
+
+
+class GaussianNoise(Noise):
+    r"""One independent number :math:`\sigma\xi` for each step, added to an input and held over the step.
+
+    ``sigma`` is **not** scaled by :math:`\sqrt{dt}`: the effect on a state has the diffusion :math:`\sigma^2 dt` and vanishes with dt.
+    A model's results then depend on dt; for noise that has a meaning of its own take :class:`WhiteNoise`, to which this is equal at
+    one dt, :math:`\sigma_{white} = \sigma\sqrt{dt}`.
+
+    Parameters
+    ----------
+    sigma : float or DataArray
+        Standard deviation of each number, in the input's unit.
+    covariance : DataArray, optional
+        Covariance between regions ``(region, region_other)``, in units of ``sigma`` squared; independent regions without it.
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> xm.HopfStep(noise_x=xm.GaussianNoise(sigma=0.1)).noise_x.sigma
+    0.1
+    """
+
+    sigma: Value = parameter(1.0, "input", "standard deviation in each step")
+
+    def factors(self, dt: Any) -> dict[str, Any]:
+        return {"spread": self.sigma}
+
+    def advance(self, carry: dict[str, Any], draw: Draw, factors: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return draw(factors["spread"]), {}
