@@ -10,9 +10,11 @@ from xmass.analysis.inhibition import critical_coupling, inhibition_control
 from xmass.analysis.preprocess import preprocess
 from xmass.analysis.spectra import intrinsic_frequency
 from xmass.analysis.stability import fixed_points
+from xmass.core.coloured import BlueNoise, ColoredNoise, PinkNoise, VioletNoise
 from xmass.core.coupling import Coupling
 from xmass.core.model import Input, NeuralMass, Output, Past, State, Uniform, parameter, time_field
-from xmass.core.noise import OUProcess, WhiteNoise
+from xmass.core.multiplicative import ItoNoise, StratonovichNoise
+from xmass.core.noise import BrownianNoise, GaussianNoise, OUProcess, WhiteNoise
 from xmass.core.observe import Block, Observation, Timing
 from xmass.couplings import (
     AdditiveCoupling,
@@ -69,6 +71,9 @@ __all__ = [
     "AdditiveCoupling",
     "BOLDSignal",
     "Block",
+    "BlueNoise",
+    "BrownianNoise",
+    "ColoredNoise",
     "CoombesByrneStep",
     "CoombesByrneSynapseStep",
     "Coupling",
@@ -77,11 +82,13 @@ __all__ = [
     "EpileptorStep",
     "FitzHughNagumoStep",
     "FunctionalConnectivity",
+    "GaussianNoise",
     "Generic2dOscillatorStep",
     "HORNStep",
     "HopfStep",
     "HyperbolicTangentCoupling",
     "Input",
+    "ItoNoise",
     "JansenRitStep",
     "KuramotoStep",
     "LaplacianCoupling",
@@ -95,12 +102,14 @@ __all__ = [
     "Observation",
     "Output",
     "Past",
+    "PinkNoise",
     "ReducedWongWangStep",
     "SigmoidalCoupling",
     "SigmoidalJansenRitCoupling",
     "Simulator",
     "SineCoupling",
     "State",
+    "StratonovichNoise",
     "StuartLandauStep",
     "Subsample",
     "TemporalAverage",
@@ -108,6 +117,7 @@ __all__ = [
     "Timing",
     "Uniform",
     "VanDerPolStep",
+    "VioletNoise",
     "WhiteNoise",
     "WilsonCowanAdaptiveStep",
     "WilsonCowanDelayedStep",

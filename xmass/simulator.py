@@ -12,11 +12,13 @@ import numpy as np
 import xarray as xr
 
 from xmass.core.integrate import SCHEMES
-from xmass.core.model import NeuralMass
+from xmass.core.model import NeuralMass, noise_fields
+from xmass.core.noise import Noise
 from xmass.labelled.checks import check_system, warn_exp_euler
 from xmass.labelled.execute import execute
 from xmass.labelled.monitors import Monitors, build_graph
 from xmass.labelled.network import Network
+from xmass.labelled.noises import alone
 from xmass.labelled.parameters import System, node_of, observation_parameters, system_parameters
 from xmass.labelled.progress import Bar
 from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION, Missing, decode
@@ -36,8 +38,10 @@ class Simulator:
 
     Parameters
     ----------
-    system : NeuralMass or Network
-        One node model (a lone node has one region, a bank as many as ``regions``), or a network.
+    system : NeuralMass, Network or Noise
+        One node model (a lone node has one region, a bank as many as ``regions``), a network, or a noise alone: its run has the
+        variable ``noise``, what it adds to an input in each step (white noise as the mean over the step), its parameters are
+        ``noise.sigma``.
     dt : float or Quantity
         Time step [ms].
     method : {"heun", "euler", "rk4", "exp_euler"}, optional
@@ -69,7 +73,7 @@ class Simulator:
     {'a': 3, 'time': 1000, 'region': 1}
     """
 
-    system: System
+    system: System | Noise
     dt: Any = dataclasses.field(kw_only=True)
     method: Method | None = dataclasses.field(default=None, kw_only=True)
     regions: int | Iterable[Any] | None = dataclasses.field(default=None, kw_only=True)
@@ -79,8 +83,10 @@ class Simulator:
     bounds: bool = dataclasses.field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
+        if isinstance(self.system, Noise):
+            object.__setattr__(self, "system", alone(self.system))
         if not isinstance(self.system, NeuralMass | Network):
-            raise TypeError(f"system is a {type(self.system).__name__}, needs a model such as xm.HopfStep() or an xm.Network.")
+            raise TypeError(f"system is a {type(self.system).__name__}, needs a model such as xm.HopfStep(), an xm.Network or a noise.")
         dt = _decimal(milliseconds(self.dt, "dt"), self.dt)
         if dt <= 0:
             raise ValueError(f"dt={dt:g} ms, needs a positive time step, for example dt=0.1 * u.ms.")
@@ -313,7 +319,8 @@ def _simulate(resolved: Resolved, attrs: dict[str, Any], progress: bool | None) 
 
 
 def _field_arrays(model: NeuralMass) -> list[xr.DataArray]:
-    return [v for f in dataclasses.fields(model) if isinstance(v := getattr(model, f.name), xr.DataArray)]
+    parts = (model, *(process for _, _, process in noise_fields(model)))
+    return [v for part in parts for f in dataclasses.fields(part) if isinstance(v := getattr(part, f.name), xr.DataArray)]
 
 
 def _chunks_of(params: xr.Dataset | None) -> dict[str, int] | None:

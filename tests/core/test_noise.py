@@ -129,7 +129,7 @@ def test_a_noisy_network_equals_the_loop_with_the_same_numbers(method):
     run = xm.Simulator(net, dt=dt, method=method, precision="float64").run(count * dt, initial={"x": 0.1}, seed=seed)
     white, driving = (normals(seed, s, count, n).astype(np.float64) for s in ("noise_x", "noise_y"))
     keys = jnp.asarray(noise.key_words(seed, "noise_y"))[:, None]
-    eta = [0.1 + spread * np.asarray(noise.stationary_normal(keys, n), np.float64)[:, 0]]
+    eta = [0.1 + spread * np.asarray(noise.stationary_normals(keys, 1, n), np.float64)[0, :, 0]]
     for z in driving:
         eta.append(0.1 + (eta[-1] - 0.1) * np.exp(-dt / tau) + spread * np.sqrt(1 - np.exp(-2 * dt / tau)) * z)
     path = loop.integrate(

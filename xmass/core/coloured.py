@@ -72,12 +72,9 @@ class ColoredNoise(Noise):
         scale = self.sigma / jnp.sqrt(1.0 + recent**2 + pairs.sum(axis=(0, 1)))
         return {"scale": scale, "recent": scale * recent, "kept": tuple(scale * kept), "leak": tuple(-jnp.expm1(-rate))}
 
-    def start(self, dt: Any, draws: tuple[Any, ...]) -> dict[str, Any]:
-        rate = _rates(self.slowest, dt)
-        found = {"previous": draws[-1]}
-        for j, name in enumerate(_NAMES):
-            found[name] = sum(_root(rate, j, k) * draws[k] for k in range(j + 1))
-        return found
+    def start(self, dt: Any, draws: Any) -> dict[str, Any]:
+        relaxations = (_root(_rates(self.slowest, dt)) * draws[None, :-1]).sum(axis=1)
+        return {"previous": draws[-1], **dict(zip(_NAMES, relaxations))}
 
     def advance(self, carry: dict[str, Any], draw: Draw, factors: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         previous = carry["previous"]
@@ -99,8 +96,8 @@ def _rates(slowest: Any, dt: Any) -> Any:
 def _weights(order: Any, rate: Any) -> Any:
     r"""Weights of relaxations whose sum is the impulse response of :math:`(1-B)^{-order}` after its first number, which is 1.
 
-    :math:`\binom{j+s-1}{j} = \frac{\sin \pi s}{\pi} \int_0^\infty e^{-\lambda (j+s)} (1-e^{-\lambda})^{-s} d\lambda` by the trapezoidal rule in
-    :math:`\log\lambda`; all that is slower than the slowest is added to it.
+    :math:`\binom{j+s-1}{j} = \frac{\sin \pi s}{\pi} \int_0^\infty e^{-\lambda (j+s)} (1-e^{-\lambda})^{-s} d\lambda` by the trapezoidal
+    rule in :math:`\log\lambda`; all that is slower than the slowest is added to it.
     """
     width = jnp.log(rate[1] / rate[0])
     weight = jnp.sin(math.pi * order) / math.pi * width * rate * jnp.exp(-rate * (1.0 + order)) * (-jnp.expm1(-rate)) ** (-order)
@@ -108,15 +105,16 @@ def _weights(order: Any, rate: Any) -> Any:
     return weight.at[0].set(0.5 * weight[0] + slower)
 
 
-def _root(rate: Any, j: int, k: int) -> Any:
-    """Entry of the triangular root of the stationary covariance of relaxations with one drive, 1 / (1 - a_j a_k), a = exp(-rate).
+def _root(rate: Any) -> Any:
+    """The triangular root of the stationary covariance of relaxations with one drive, 1 / (1 - a_j a_k) with a = exp(-rate).
 
-    It is the k-th Takenaka-Malmquist function at a_j: products and no differences of large numbers.
+    Entry (j, k) is the k-th Takenaka-Malmquist function at a_j: products, and no differences of large numbers.
     """
-    root = jnp.sqrt(-jnp.expm1(-2.0 * rate[k])) / -jnp.expm1(-(rate[j] + rate[k]))
-    for i in range(k):
-        root = root * jnp.exp(-rate[j]) * -jnp.expm1(rate[j] - rate[i]) / -jnp.expm1(-(rate[i] + rate[j]))
-    return root
+    j, k = rate[:, None], rate[None]
+    pole = -jnp.expm1(-(j + k))
+    blaschke = -jnp.exp(-j) * jnp.expm1(j - k) / pole
+    before = jnp.concatenate([jnp.ones_like(blaschke[:, :1]), jnp.cumprod(blaschke[:, :-1], axis=1)], axis=1)
+    return jnp.sqrt(-jnp.expm1(-2.0 * k)) / pole * before
 
 
 def PinkNoise(sigma: Value = 1.0, *, slowest: Value = SLOWEST, covariance: Any = None) -> ColoredNoise:

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from xmass.core import delay, noise
+from xmass.core import delay, driven, noise
 from xmass.core.integrate import SCHEMES
-from xmass.core.kernel import compile_options, one_kernel, rounded
+from xmass.core.kernel import compile_options, one_kernel
 from xmass.core.model import bound, per_ms
 from xmass.core.observe import Block, Node, Source, due_rows
 from xmass.core.program import Carry, Program
@@ -78,15 +78,7 @@ def initialise(program: Program, args: dict, initial: dict) -> Carry:
             rings[key] = delay.empty_ring(sent.astype(dtype), program.delay, slot)
     for name in program.remembered:
         rings[own_key(name)] = own_ring(program, initial["history"].get(name), states[name], initial["step"])
-    coloured = {}
-    for path, _, process in program.noises:
-        if not process.white:
-            if path in initial["coloured"]:
-                value = initial["coloured"][path]
-            else:
-                draw = noise.stationary_normal(args["keys"][path], program.regions).astype(dtype)
-                value = args["params"][f"{path}.mean"] + args["params"][f"{path}.sigma"] * draw
-            coloured[path] = jnp.broadcast_to(value, shape).astype(dtype)
+    coloured = driven.start(program.noises, args, initial["coloured"], shape, dtype)
     like = jnp.zeros(shape, dtype)
     observers = []
     for index, node in enumerate(program.nodes):
@@ -157,9 +149,9 @@ def _steps(
     program: Program, args: dict, carry: Carry, tapes: dict, t0: jax.Array, offset: jax.Array, lo: jax.Array, hi: jax.Array
 ) -> tuple[dict, dict, dict, dict]:
     """Take the steps ``lo <= q < hi`` of the segment that starts at absolute step ``t0``."""
-    draws = {path: noise.normal_pairs(args["keys"][path], t0, program.segment, program.regions) for path, _, _ in program.noises}
-    spreads = {path: _spread(args, path, process, per_ms(program.model)) for path, _, process in program.noises}
-    take = functools.partial(_step, program, args, draws, spreads, t0, offset)
+    draws = driven.draws(program.noises, args, t0, program.segment, program.regions)
+    factors = driven.factors(program.noises, args)
+    take = functools.partial(_step, program, args, draws, factors, t0, offset)
     loop = (carry.states, carry.rings, carry.coloured, tapes)
     loop_kernel = one_kernel if program.width == 1 else _call
     if program.delay is None:
@@ -201,19 +193,11 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 
 
-def _spread(args: dict, path: str, process: noise.Noise, scale: float) -> jax.Array:
-    """Standard deviation of what a noise adds in one step, with a column per run: shared and own draws round alike."""
-    params, dt = args["params"], args["dt"]
-    variance = dt if process.white else -jnp.expm1(-2.0 * dt / params[f"{path}.tau"])
-    spread = params[f"{path}.sigma"] * jnp.sqrt(variance)
-    return spread * scale if process.white and scale != 1.0 else spread
-
-
 def _step(
     program: Program,
     args: dict,
     draws: dict,
-    spreads: dict,
+    factors: dict,
     t0: jax.Array,
     offset: jax.Array,
     q: jax.Array,
@@ -231,17 +215,8 @@ def _step(
         held[name] = held[name] + args["constant"][name]
     for name in program.stimuli:
         held[name] = held[name] + lax.dynamic_index_in_dim(args["stimulus"][name], offset + q, 0, keepdims=False)
-    increments = {}
-    coloured = dict(coloured)
-    for path, name, process in program.noises:
-        row = lax.dynamic_index_in_dim(draws[path], q, 0, keepdims=False)
-        kick = rounded(spreads[path] * noise.unpack(row, program.regions).astype(dtype), args["ones"])
-        if process.white:
-            increments[name] = kick
-        else:
-            held[name] = held[name] + coloured[path]
-            mean, decay = params[f"{path}.mean"], jnp.exp(-dt / params[f"{path}.tau"])
-            coloured[path] = mean + (coloured[path] - mean) * decay + kick
+    scale = per_ms(model)
+    held, increments, coloured = driven.advance(program.noises, args, draws, factors, q, states, held, coloured, scale)
 
     def arrived(s: dict, stage: float) -> dict[str, Any]:
         """Couplings at a stage, added to the held inputs."""
@@ -253,8 +228,6 @@ def _step(
 
     if program.frozen:
         fixed = arrived(states, 0.0)
-
-    scale = per_ms(model)
 
     def derivative(s: dict, stage: float) -> dict[str, Any]:
         u = fixed if program.frozen else arrived(s, stage)

@@ -140,7 +140,7 @@ def noise_fields(model: NeuralMass) -> tuple[tuple[str, str, Any], ...]:
     return tuple(
         (f.name, model.noise_targets.get(f.name, f.name.removeprefix("noise_")), getattr(model, f.name))
         for f in dataclasses.fields(model)
-        if f.name.startswith("noise_") and getattr(model, f.name) is not None
+        if (f.name.startswith("noise_") or f.name in model.noise_targets) and getattr(model, f.name) is not None
     )
 
 

@@ -20,8 +20,8 @@ Amplitude = Callable[[Any], Any]
 class ItoNoise(Noise):
     r"""White noise of the size of a function of the state, in the sense of Itô: :math:`dx = f\,dt + \sigma\,g(x)\,dW`.
 
-    The increment of a step, :math:`\sigma\,g(x_n)\sqrt{dt}\,\xi`, is taken at its start and used in every stage of the scheme. Strong
-    order 1/2, weak order 1. Only for an input that is added to the derivative of a state.
+    The increment of a step, :math:`\sigma\,g(x_n)\sqrt{dt}\,\xi`, has the size at its start and is used in every stage of the scheme.
+    Only for an input that is added to the derivative of a state.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class ItoNoise(Noise):
     white: ClassVar[bool] = True
 
     sigma: Value = parameter(1.0, "input*ms^0.5", "noise amplitude where the function of the state is 1")
-    amplitude: Amplitude | None = eqx.field(default=None, kw_only=True, static=True)
+    amplitude: Amplitude | None = eqx.field(default=None, kw_only=True, static=True, metadata={"of_state": True})
 
     def factors(self, dt: Any) -> dict[str, Any]:
         return {"spread": self.sigma * jnp.sqrt(dt)}
@@ -61,9 +61,9 @@ class StratonovichNoise(Noise):
     r"""White noise of the size of a function of the state, in the sense of Stratonovich: :math:`dx = f\,dt + \sigma\,g(x)\circ dW`.
 
     What the limit of fast noise with a correlation time gives. The increment of a step is
-    :math:`\tfrac12\sigma\,(g(x_n) + g(x_n + \Delta_n))\sqrt{dt}\,\xi`, where :math:`\Delta_n` is that of all white noises with the size they have at
-    :math:`x_n`; it is used in every stage of the scheme. Strong order 1/2, or 1 where only this noise depends on the state and
-    on its own state alone, weak order 1. Only for an input that is added to the derivative of a state.
+    :math:`\tfrac12\sigma\,(g(x_n) + g(x_n + \Delta_n))\sqrt{dt}\,\xi`, where :math:`\Delta_n` is the step that
+    all white noises would take with the size that they have at :math:`x_n`; it is used in every stage of the scheme. Only for an
+    input that is added to the derivative of a state.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class StratonovichNoise(Noise):
     looks_ahead: ClassVar[bool] = True
 
     sigma: Value = parameter(1.0, "input*ms^0.5", "noise amplitude where the function of the state is 1")
-    amplitude: Amplitude | None = eqx.field(default=None, kw_only=True, static=True)
+    amplitude: Amplitude | None = eqx.field(default=None, kw_only=True, static=True, metadata={"of_state": True})
 
     def factors(self, dt: Any) -> dict[str, Any]:
         return {"spread": self.sigma * jnp.sqrt(dt)}

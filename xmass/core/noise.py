@@ -95,10 +95,11 @@ def unpack(pairs: jax.Array, n_regions: int) -> jax.Array:
     return jnp.concatenate([pairs.real, pairs.imag], axis=0)[:n_regions]
 
 
-def stationary_normal(keys: jax.Array, n_regions: int, index: int = 0) -> jax.Array:
-    """One normal number per region and run for an initial value, the one of that index, from a counter that no step uses."""
-    last = jnp.full((), 0xFFFFFFFF - index, jnp.uint32)
-    return unpack(normal_pairs(keys, last, 1, n_regions)[0], n_regions)
+def stationary_normals(keys: jax.Array, count: int, n_regions: int) -> jax.Array:
+    """Normal numbers ``(count, region, run)`` for initial values, from counters that no step uses."""
+    first = jnp.full((), 0x100000000 - count, jnp.uint32)
+    pairs = normal_pairs(keys, first, count, n_regions)[::-1]
+    return jnp.concatenate([pairs.real, pairs.imag], axis=1)[:, :n_regions]
 
 
 def initial_uniform(keys: jax.Array, n_regions: int) -> jax.Array:
@@ -139,8 +140,8 @@ class Noise(eqx.Module):
         """What every step needs of the parameters, computed once."""
         return {}
 
-    def start(self, dt: Any, draws: tuple[Any, ...]) -> dict[str, Any]:
-        """What is carried into the first step."""
+    def start(self, dt: Any, draws: Any) -> dict[str, Any]:
+        """What is carried into the first step, from ``draws`` of shape ``(start_draws, region, run)``."""
         return {}
 
     def advance(self, carry: dict[str, Any], draw: Draw, factors: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -215,7 +216,7 @@ class OUProcess(Noise):
         spread = self.sigma * jnp.sqrt(-jnp.expm1(-2.0 * dt / self.tau))
         return {"spread": spread, "decay": jnp.exp(-dt / self.tau), "mean": self.mean}
 
-    def start(self, dt: Any, draws: tuple[Any, ...]) -> dict[str, Any]:
+    def start(self, dt: Any, draws: Any) -> dict[str, Any]:
         return {"": self.mean + self.sigma * draws[0]}
 
     def advance(self, carry: dict[str, Any], draw: Draw, factors: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -250,7 +251,7 @@ class BrownianNoise(Noise):
     def factors(self, dt: Any) -> dict[str, Any]:
         return {"spread": self.sigma * jnp.sqrt(dt)}
 
-    def start(self, dt: Any, draws: tuple[Any, ...]) -> dict[str, Any]:
+    def start(self, dt: Any, draws: Any) -> dict[str, Any]:
         return {"": jnp.zeros_like(self.sigma)}
 
     def advance(self, carry: dict[str, Any], draw: Draw, factors: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

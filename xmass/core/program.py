@@ -110,5 +110,6 @@ class Carry(NamedTuple):
     states: dict[str, jax.Array]
     rings: dict[str, jax.Array]
     """Delayed signals ``(region, history and its mirror, run)``; of a region's own past, ``own:<state>``, ``(history, region, run)``."""
-    coloured: dict[str, jax.Array]
+    coloured: dict[str, dict[str, jax.Array]]
+    """What each noise carries, by its names."""
     observers: tuple[Any, ...]

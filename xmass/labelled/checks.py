@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import warnings
 from types import SimpleNamespace
@@ -17,6 +16,7 @@ from xmass.core.integrate import _phi
 from xmass.core.model import NeuralMass, State, Uniform, declared_parameters, noise_fields, per_ms, replace
 from xmass.labelled.dimensions import check_dimensions
 from xmass.labelled.network import Network
+from xmass.labelled.noises import check_noises
 from xmass.labelled.parameters import System, node_of
 from xmass.labelled.tracing import trace
 from xmass.labelled.units import to_declared
@@ -35,14 +35,7 @@ def check_system(system: System) -> None:
     if isinstance(system, Network):
         for path, coupling in system.couplings.items():
             _check_coupling(path, coupling)
-    for path, target, process in noise_fields(model):
-        if not hasattr(type(process), "white"):
-            raise TypeError(f"{path} is a {type(process).__name__}, needs a noise such as xm.WhiteNoise(sigma=0.01).")
-        if process.white and target not in _direct(type(model)):
-            raise ValueError(
-                f"{path} is white noise on the input {target!r}, which is inside the equation; white noise is only defined where an input "
-                f"is added to a derivative ({', '.join(_direct(type(model)))}). Take xm.OUProcess for {path}{_white_fields(model)}."
-            )
+    check_noises(model, _direct(type(model)))
     blank = {d.name: 1.0 for d in declared_parameters(type(model))} | {path: None for path, _, _ in noise_fields(model)}
     _check_equation(replace(model, blank))
 
@@ -50,13 +43,6 @@ def check_system(system: System) -> None:
 def _direct(cls: type[NeuralMass]) -> list[str]:
     """States with a direct input: what is added to their derivative."""
     return [s.name for s in cls.states if s.name not in cls.indirect]
-
-
-def _white_fields(model: NeuralMass) -> str:
-    """The noise fields of a model that may be white, as the end of a sentence."""
-    fields = [f.name for f in dataclasses.fields(model) if f.name.startswith("noise_")]
-    white = [n for n in fields if model.noise_targets.get(n, n.removeprefix("noise_")) in _direct(type(model))]
-    return f", or give it to {' or '.join(white)}" if white else ""
 
 
 @functools.lru_cache(maxsize=256)
@@ -152,7 +138,8 @@ def _check_equation(template: NeuralMass) -> None:
         _check_shapes(drift, (parameters, states, inputs), list(units), f"{cls.__name__}.drift")
         check_dimensions(drift, (parameters, states, inputs), rates, where=f"{cls.__name__}.drift")
     if cls.scheme:
-        arguments = (parameters, states, inputs, units, cls.time_unit)
+        added = {name: f"({inputs[name]})*{cls.time_unit}" if name in inputs else unit for name, unit in units.items()}
+        arguments = (parameters, states, inputs, added, cls.time_unit)
         _check_shapes(step, arguments, list(units), f"{cls.__name__}.step")
         check_dimensions(step, arguments, units, where=f"{cls.__name__}.step")
 

@@ -17,7 +17,7 @@ from xmass.core.kernel import all_ones
 from xmass.core.model import NeuralMass, Uniform, noise_fields
 from xmass.labelled.epochs import stretches
 from xmass.labelled.initial import history_of
-from xmass.labelled.parameters import node_of
+from xmass.labelled.parameters import carried_path, node_of
 from xmass.labelled.resolve import Resolved
 from xmass.labelled.schema import INITIAL, LAG
 from xmass.labelled.structure import undelayed_arrays
@@ -159,8 +159,9 @@ def _keep(resolved: Resolved, out: Arrays, ended: dict[str, Any], positions: np.
     if resolved.request.restart:
         for name, v in (ended["states"] | ended["history"]).items():
             found["end", f"{INITIAL}.{name}"] = np.asarray(v)
-        for path, v in ended["coloured"].items():
-            found["end", f"{INITIAL}.{path}"] = np.asarray(v)
+        for path, carried in ended["coloured"].items():
+            for name, v in carried.items():
+                found["end", carried_path(path, name)] = np.asarray(v)
         for index, observation in enumerate(resolved.graph.observations):
             for name, v in zip(observation.state_names, ended["observers"].get(str(index), ()), strict=False):
                 found["end", f"{INITIAL}.{observation.name}.{name}"] = np.asarray(v)
@@ -240,6 +241,7 @@ def _arguments(resolved: Resolved, members: np.ndarray, cache: _StructureArrays)
         for p in resolved.program.model.past
     }
     args["keys"] = _keys(resolved, members)
+    args["roots"] = {path: jnp.asarray(root, dtype) for path, root in resolved.roots.items()}
     return args | cache.get(_structure(resolved, members))
 
 
@@ -322,8 +324,8 @@ def _initial(resolved: Resolved, members: np.ndarray) -> dict[str, Any]:
         rows = history_of(value, lags, count, resolved.config.dt, path, resolved.sizes, members)
         found["history"][name] = jnp.asarray(rows.transpose(2, 1, 0), dtype)
     for path, _, process in noise_fields(model):
-        if not process.white and f"{INITIAL}.{path}" in resolved.values:
-            found["coloured"][path] = arrays(f"{INITIAL}.{path}")
+        if process.carried and all(carried_path(path, name) in resolved.values for name in process.carried):
+            found["coloured"][path] = {name: arrays(carried_path(path, name)) for name in process.carried}
     for index, observation in enumerate(resolved.graph.observations):
         paths = [f"{INITIAL}.{observation.name}.{n}" for n in observation.state_names]
         if paths and all(p in resolved.values for p in paths):

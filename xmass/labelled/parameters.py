@@ -31,8 +31,14 @@ def node_of(system: System) -> NeuralMass:
     return system.node if isinstance(system, Network) else system
 
 
-def _per_root(unit: str) -> str:
-    return "1/ms^0.5" if unit == "1/ms" else ("ms^0.5" if unit == "1" else f"{unit}*ms^0.5")
+def _of_input(unit: str, own: str) -> str:
+    """A noise's unit: the word ``input`` stands for the unit of the input."""
+    known = {
+        "input": unit,
+        "input*ms^0.5": {"1/ms": "1/ms^0.5", "1": "ms^0.5"}.get(unit, f"{unit}*ms^0.5"),
+        "input/ms^0.5": {"1/ms": "1/ms^1.5", "1": "1/ms^0.5"}.get(unit, f"{unit}/ms^0.5"),
+    }
+    return known.get(own, own)
 
 
 def _between(unit: str, source: str, target: str) -> str:
@@ -62,8 +68,8 @@ def system_parameters(system: System) -> dict[str, Spec]:
     for path, target, process in noise_fields(model):
         unit = input_unit(model, target)
         for d in declared_parameters(type(process)):
-            own = {"input": unit, "input*ms^0.5": _per_root(unit)}.get(d.unit, d.unit)
-            specs[f"{path}.{d.name}"] = Spec(f"{path}.{d.name}", getattr(process, d.name), own, f"{d.meaning} of {path}")
+            value = getattr(process, d.name)
+            specs[f"{path}.{d.name}"] = Spec(f"{path}.{d.name}", value, _of_input(unit, d.unit), f"{d.meaning} of {path}")
     if isinstance(system, Network):
         for path, coupling in system.couplings.items():
             source, target = unit_of(model, coupling.source), input_unit(model, coupling.target)
@@ -83,8 +89,9 @@ def system_parameters(system: System) -> dict[str, Spec]:
         path = f"{INITIAL}.{name}"
         specs[path] = Spec(path, None, unit_of(model, name), f"past of {name}, which delayed couplings read")
     for path, target, process in noise_fields(model):
-        if not process.white:
-            specs[f"{INITIAL}.{path}"] = Spec(f"{INITIAL}.{path}", None, input_unit(model, target), f"initial value of {path}")
+        for name, unit in process.carried.items():
+            first = carried_path(path, name)
+            specs[first] = Spec(first, None, _of_input(input_unit(model, target), unit), f"initial {name or 'value'} of {path}")
     return specs
 
 
@@ -95,6 +102,11 @@ def delayed_outputs(system: System) -> list[str]:
     states = {s.name for s in system.node.states}
     read = [c.source for path, c in system.couplings.items() if DISTANCES in system.connectomes[system.prefix_of(path)]]
     return [name for name in dict.fromkeys(read) if name not in states]
+
+
+def carried_path(path: str, name: str) -> str:
+    """Where the start of what a noise carries is given: under its own name what it calls ""."""
+    return f"{INITIAL}.{path}.{name}" if name else f"{INITIAL}.{path}"
 
 
 def observation_parameters(observations: list[Observation]) -> dict[str, Spec]:

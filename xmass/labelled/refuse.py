@@ -9,10 +9,11 @@ import numpy as np
 import xarray as xr
 from xarray.indexes import PandasMultiIndex
 
-from xmass.core.model import NeuralMass, declared_parameters, noise_fields
+from xmass.core.model import NeuralMass, declared_parameters
 from xmass.core.observe import Node, Observation
 from xmass.labelled.monitors import Graph
 from xmass.labelled.network import Network
+from xmass.labelled.noises import check_noise_values
 from xmass.labelled.parameters import Spec, System, node_of
 from xmass.labelled.schema import DISTANCES, LAG, REGION, REGION_OTHER, SEED, SPEED
 from xmass.labelled.values import Dims, Value
@@ -20,7 +21,7 @@ from xmass.labelled.values import Dims, Value
 
 def check_names(graph: Graph, specs: dict[str, Spec], own: dict[str, Spec], model: NeuralMass) -> None:
     """States, parameters, couplings, noises, observations and monitors have different names."""
-    heads = {path.partition(".")[0] for path in own}
+    heads = {path.partition(".")[0] for path in own} - {s.name for s in model.states}
     for monitor in graph.monitors:
         if monitor.name in specs or monitor.name in heads:
             raise ValueError(f"a monitor is called {monitor.name!r}, which is a parameter, noise or coupling. Call the monitor otherwise.")
@@ -129,7 +130,7 @@ def check_reductions(graph: Graph, keep: int, stop: int, dt: float, fix: Callabl
             )
 
 
-def check_values(values: dict[str, Value], system: System, precision: str) -> None:
+def check_values(values: dict[str, Value], system: System, precision: str, dt: float) -> None:
     """Numbers that the science refuses, and those that the precision cannot hold."""
     ends = {path: path.rpartition(".")[2] for path in values} if isinstance(system, Network) else {}
     for path in (p for p, end in ends.items() if end == SPEED and (values[p].array <= 0).any()):
@@ -139,12 +140,7 @@ def check_values(values: dict[str, Value], system: System, precision: str) -> No
             f"{path} holds {values[path].array.min():g} mm, needs lengths of zero or more: an edge cannot have a negative delay. "
             "Look at them with distances.where(distances < 0, drop=True)."
         )
-    for path, _, process in noise_fields(node_of(system)):
-        sigma, tau = values[f"{path}.sigma"].array, None if process.white else values[f"{path}.tau"].array
-        if (sigma < 0).any():
-            raise ValueError(f"{path}.sigma is {sigma.min():g}, needs a standard deviation of zero or more.")
-        if tau is not None and (tau <= 0).any():
-            raise ValueError(f"{path}.tau is {tau.min():g} ms, needs a positive correlation time. For white noise take xm.WhiteNoise.")
+    check_noise_values(node_of(system), values, dt)
     for past in node_of(system).past:
         if (values[past.delay].array < 0).any():
             raise ValueError(f"{past.delay} is {values[past.delay].array.min():g} ms, needs a delay of zero or more.")

@@ -15,6 +15,7 @@ from xmass.core.model import NeuralMass, Uniform, declared_parameters, noise_fie
 from xmass.core.noise import trial_seeds
 from xmass.core.observe import Source
 from xmass.core.program import Link, Program
+from xmass.labelled import noises
 from xmass.labelled.continuing import check_observers, check_sweeps, unknown_initial
 from xmass.labelled.epochs import common_step, epoch_starts, timed_weights
 from xmass.labelled.initial import first_step, in_steps_of, initial_items, initial_values
@@ -100,6 +101,7 @@ class Resolved:
     lags: dict[str, np.ndarray]
     structures: Structures | None
     stimuli: tuple[Drive, ...]
+    roots: dict[str, np.ndarray]
     seeds: Value | None
     sizes: dict[str, int]
     coords: dict[str, xr.DataArray]
@@ -179,7 +181,7 @@ def resolve(config: Config, request: Request) -> Resolved:
     seeds = _seeds(seed_raw, dims, random)
     stimuli = resolve_inputs(request.inputs, model, dims, config.regions, start, stop, config.dt)
     check_sweeps(dims, specs, values)
-    check_values(values, config.system, config.precision)
+    check_values(values, config.system, config.precision, config.dt)
     stimulated = {d for s in stimuli for d in s.dims}
     check_used_dims(request.params, stimulated | {d for v in (*values.values(), seeds) if v is not None for d in v.dims})
 
@@ -206,6 +208,7 @@ def resolve(config: Config, request: Request) -> Resolved:
         lags,
         structures,
         stimuli,
+        noises.roots_of(model, config.regions),
         seeds,
         dims.sizes,
         kept,
@@ -370,10 +373,10 @@ def _program(
         structures = plan_structures(config.system, values, sizes, starts, dt=config.dt, width=width, ahead=ahead, least=past + 1)
     projections = tuple(w.kind for w in structures.projections) if structures is not None else ()
     delay = next((p.delay for p in projections if p.delay is not None), None)
-    noises = tuple((path, target, _blank(process)) for path, target, process in noise_fields(model))
+    processes = tuple((path, target, noises.template(process)) for path, target, process in noise_fields(model))
     regions = len(config.regions)
     item = 4 if config.precision == "float32" else 8
-    streams = 1 + len(noises) + len(graph.nodes)
+    streams = 1 + len(processes) + len(graph.nodes)
     block = delay.levels[0].block if delay is not None else 1
     segment = segment_length(graph, row_bytes=regions * width * item, streams=streams, block=block, within=common_step(starts, start, stop))
     whole = -(-(stop - start) // segment) + 1
@@ -384,7 +387,7 @@ def _program(
         model=bare,
         couplings=tuple(Link(name, _blank(c), structures.of_coupling[name] if structures else 0) for name, c in couplings.items()),
         projections=projections,
-        noises=noises,
+        noises=processes,
         stimuli=tuple(s.name for s in stimuli if not s.constant),
         scheme=config.method,
         frozen=frozen,

@@ -14,7 +14,7 @@ import xarray as xr
 
 from xmass.core.model import noise_fields
 from xmass.labelled.execute import Arrays, Report, execute, sample_range
-from xmass.labelled.parameters import node_of
+from xmass.labelled.parameters import carried_path, node_of
 from xmass.labelled.rebuild import labelled
 from xmass.labelled.resolve import Request, Resolved
 from xmass.labelled.schema import DIVERGED, INITIAL
@@ -146,7 +146,7 @@ def _nothing(resolved: Resolved) -> Arrays:
         model = node_of(resolved.config.system)
         end |= {f"{INITIAL}.{state.name}": zeros(n) for state in model.states}
         end |= {f"{INITIAL}.{name}": zeros(n, program.history) for name in program.pasts}
-        end |= {f"{INITIAL}.{path}": zeros(n) for path, _, process in noise_fields(model) if not process.white}
+        end |= {carried_path(path, name): zeros(n) for path, _, process in noise_fields(model) for name in process.carried}
         end |= {f"{INITIAL}.{o.name}.{name}": zeros(n) for o in resolved.graph.observations for name in o.state_names}
     return Arrays(series, reductions, end, np.ones(runs, bool))
 
