@@ -87,7 +87,7 @@ def test_the_docstring_has_parameters_an_example_and_a_source(cls):
 
 @classes(PARTS)
 def test_everything_declared_has_a_meaning_and_a_unit_that_can_be_read(cls):
-    tokens = ("input", "input*ms^0.5")
+    tokens = ("input", "input*ms^0.5", "input/ms^0.5")
     for declared in declared_parameters(cls):
         assert declared.meaning
         assert isinstance(declared.default, float)
@@ -112,11 +112,18 @@ def test_a_part_is_frozen(cls):
 
 
 # ---- a part in a run
+def amplitude(s):
+    """One function, so that a second run finds the first one's program."""
+    return 1.0 / (1.0 + s.x**2)
+
+
 def make(cls, **values):
     required = {}
     for f in dataclasses.fields(cls):
         if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             required[f.name] = 1.0 if f.metadata.get("time") else "x"
+        if f.metadata.get("of_state"):
+            required[f.name] = amplitude
     return cls(**{**required, **values})
 
 
@@ -132,7 +139,7 @@ def simulator(cls, **options):
         system = xm.Network(model, SC, speed=10.0, coupling=make(cls, source="x", target="x"))
         paths = [f"coupling.{d.name}" for d in declared_parameters(cls)]
     elif issubclass(cls, Noise):
-        system = xm.Network(xm.HopfStep(w=0.3, noise_x=cls()), SC, coupling=coupling)
+        system = xm.Network(xm.HopfStep(w=0.3, noise_x=make(cls)), SC, coupling=coupling)
         paths = [f"noise_x.{d.name}" for d in declared_parameters(cls)]
     else:
         system, monitors = xm.Network(model, SC, coupling=coupling), {"seen": make(cls)}
@@ -280,6 +287,42 @@ def test_gradients_of_a_coupling_are_finite(cls):
             arguments = [jnp.asarray(v, jnp.float64) for v in (x, 0.5 * x, 1.0)]
             by = slopes(p, *arguments)
             assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(by))
+
+
+# ---- noises
+@classes(NOISES)
+def test_every_parameter_of_a_noise_has_an_effect(cls):
+    sim, _, paths = simulator(cls)
+    values = sim.parameters()
+    points = {
+        path: ("point", [float(values[path]) + (0.5 if i == j else 0.0) for j in range(-1, len(paths))]) for i, path in enumerate(paths)
+    }
+    found = run(cls, xr.Dataset(points)).x
+    for i, path in enumerate(paths):
+        assert (found.isel(point=i + 1) != found.isel(point=0)).any(), path
+
+
+@classes(NOISES)
+def test_gradients_of_a_noise_are_finite(cls):
+    with jax.enable_x64(True):
+        zero = jnp.zeros((1, 1))
+        p = {d.name: jnp.full((1, 1), d.default) for d in declared_parameters(cls)}
+        s, ahead = SimpleNamespace(x=zero), SimpleNamespace(x=zero + 0.1)
+
+        def two_steps(p):
+            process = replace(make(cls), p)
+            factors, draw = process.factors(0.1), lambda size: 0.7 * size
+            if process.white:
+                return process.increment(draw, factors, s, ahead).sum()
+            carry = process.start(0.1, jnp.full((process.start_draws, 1, 1), 0.3) if process.start_draws else None)
+            first, carry = process.advance(carry, draw, factors)
+            second, _ = process.advance(carry, draw, factors)
+            return (first + second).sum()
+
+        slopes = jax.jit(jax.grad(two_steps))
+        special = [{}, *({"exponent": zero + e} for e in (-2.0, -1.0, 0.0, 1.0, 2.0) if "exponent" in p), {"sigma": zero}]
+        for values in special:
+            assert all(np.isfinite(by).all() for by in slopes({**p, **values}).values()), values
 
 
 # ---- observations

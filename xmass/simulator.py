@@ -100,12 +100,12 @@ class Simulator:
         if self.tile is not None and (isinstance(self.tile, bool) or not isinstance(self.tile, int | np.integer) or self.tile < 1):
             raise ValueError(f"tile={self.tile!r}, needs a positive whole number of runs.")
         object.__setattr__(self, "regions", self._region_labels())
-        check_system(self.system)
-        warn_exp_euler(self.system, self.method, dt)
+        check_system(self._system)
+        warn_exp_euler(self._system, self.method, dt)
 
     def _scheme(self) -> str:
         """The scheme: what was asked for, else that of the model, else Heun's."""
-        model = node_of(self.system)
+        model = node_of(self._system)
         own, known = model.scheme, tuple(SCHEMES)
         if own:
             if self.method not in (None, own):
@@ -117,15 +117,15 @@ class Simulator:
         return str(method)
 
     def _region_labels(self) -> np.ndarray:
-        if isinstance(self.system, Network):
+        if isinstance(self._system, Network):
             if self.regions is not None:
                 raise ValueError("regions= is for a bank of uncoupled nodes; a network has the regions of its connectome.")
-            return self.system.regions
+            return self._system.regions
         if self.regions is None:
-            bank = {len(v[REGION]) for v in _field_arrays(self.system) if REGION in v.dims}
+            bank = {len(v[REGION]) for v in _field_arrays(self._system) if REGION in v.dims}
             if len(bank) > 1:
                 raise ValueError(f"the model's parameters have different numbers of regions: {sorted(bank)}.")
-            labelled = [v[REGION].values for v in _field_arrays(self.system) if REGION in v.coords]
+            labelled = [v[REGION].values for v in _field_arrays(self._system) if REGION in v.coords]
             return labelled[0] if labelled else np.arange(bank.pop() if bank else 1)
         if isinstance(self.regions, int | np.integer) and not isinstance(self.regions, bool):
             if self.regions < 1:
@@ -141,10 +141,16 @@ class Simulator:
         return labels.astype(object) if labels.dtype.kind == "U" else labels
 
     @property
+    def _system(self) -> System:
+        """The system; a noise alone has become one."""
+        assert not isinstance(self.system, Noise)
+        return self.system
+
+    @property
     def config(self) -> Config:
         """The same, as the resolver takes it."""
         assert isinstance(self.regions, np.ndarray)
-        return Config(self.system, self.dt, self.method, self.regions, self.tile, self.precision, self.frozen_coupling, self.bounds)
+        return Config(self._system, self.dt, self.method, self.regions, self.tile, self.precision, self.frozen_coupling, self.bounds)
 
     def parameters(self, monitors: Monitors = None) -> xr.Dataset:
         """Every parameter by its path, with value, unit and meaning; those of the monitors' observations too.
@@ -155,9 +161,9 @@ class Simulator:
         >>> xm.Simulator(xm.HopfStep(a=0.1), dt=0.1).parameters().a.attrs["units"]
         '1/ms'
         """
-        specs = system_parameters(self.system)
+        specs = system_parameters(self._system)
         if monitors is not None:
-            graph = build_graph(node_of(self.system), monitors, self.dt, 1)
+            graph = build_graph(node_of(self._system), monitors, self.dt, 1)
             specs |= observation_parameters(list(graph.observations))
         found = {}
         for path, spec in specs.items():
