@@ -32,6 +32,7 @@ class LarterBreakspearStep(NeuralMass):
 
     The input ``c`` is the mean firing of the other regions, a number from 0 to 1 that stands beside :math:`Q_V`; coupling goes
     there. It acts through the conductances, so noise on ``c`` is multiplicative and coloured; ``noise_V`` is added to dV/dt.
+    Without noise take ``precision="float64"`` for bursts: between them rounding decides when the node leaves its fixed point.
 
     Parameters
     ----------
