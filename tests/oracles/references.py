@@ -6,7 +6,7 @@ Used by the tests of agreement and by ``tests/oracles/accuracy_table.py``, which
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -35,8 +35,11 @@ MODELS = (
     "wong_wang_exc_inh_default",
 )
 NETWORKS = (
+    "net5_kuramoto_all_to_all",
     "net76_g2d_linear_delay",
     "net76_g2d_linear_nodelay",
+    "net76_jr_sigmoidal_delay",
+    "net76_kuramoto_delay",
     "net76_mpr_linear_delay",
     "net76_wwei_linear_nodelay",
     "net80_hopf_diffusive_delay",
@@ -81,7 +84,7 @@ def runs_of(kind: str, case: str) -> list[str]:
 
 
 # ------------------------------------------------------------------------------------------------------------------ models
-def node(model: str, parameters: dict[str, float]) -> tuple[xm.NeuralMass, dict[str, str], dict[str, float]]:
+def node(model: str, parameters: dict[str, Any]) -> tuple[xm.NeuralMass, dict[str, str], dict[str, float]]:
     """The model of a case, the names here of its variables, and its constant inputs."""
     p = dict(parameters)
     if model == "generic_2d_oscillator":
@@ -134,6 +137,8 @@ def node(model: str, parameters: dict[str, float]) -> tuple[xm.NeuralMass, dict[
         return made, dict(zip(("y0", "y1", "y2", "y3", "y4", "y5"), ("M", "E", "I", "Mv", "Ev", "Iv"))), {}
     if model == "reduced_wong_wang":
         return xm.ReducedWongWangStep(**p), {"S": "S"}, {}
+    if model == "kuramoto":
+        return xm.KuramotoStep(omega=p["omega"]), {"theta": "theta"}, {}
     raise ValueError(f"no model here for {model!r}")
 
 
@@ -188,6 +193,10 @@ def compare_model(case: str, run: str, *, precision: str = "float64") -> Compari
 def coupling_of(ds: xr.Dataset) -> xm.Coupling:
     """The coupling of a network case. TVB's linear coupling a, b is our additive k, b; G of the Wong-Wang model is part of k."""
     p, model = json.loads(ds.attrs["coupling_parameters"]), ds.attrs["model"]
+    if ds.attrs["coupling_kind"] == "kuramoto":
+        return xm.SineCoupling(k=p["a"])
+    if ds.attrs["coupling_kind"] == "sigmoidal_jr":  # of y1 - y2, the eeg; their rates are per ms
+        return xm.SigmoidalJansenRitCoupling(k=p["a"], c_min=1e3 * p["cmin"], c_max=1e3 * p["cmax"], midpoint=p["midpoint"], r=p["r"])
     source = json.loads(ds.attrs["coupling_variables"])[0]
     target = {"generic_2d_oscillator": "c", "hopf": "x", "montbrio_pazo_roxin": "I", "wong_wang_exc_inh": "coupling"}[model]
     if ds.attrs["coupling_kind"] == "difference":
@@ -205,9 +214,15 @@ def connectome_of(ds: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(renamed)
 
 
-def simulate_network(ds: xr.Dataset, scheme: str, *, precision: str = "float64", frozen: bool = True) -> xr.DataArray:
-    """Trajectory ``(variable, time, node)`` of a network case."""
-    model, names, inputs = node(ds.attrs["model"], json.loads(ds.attrs["parameters"]))
+def parameters_of(ds: xr.Dataset) -> dict[str, Any]:
+    """Parameters of a network's nodes; those that differ between nodes are variables of the file."""
+    own = {str(n).removeprefix("parameter_"): ds[n].rename(node="region") for n in ds.data_vars if str(n).startswith("parameter_")}
+    return {**json.loads(ds.attrs["parameters"]), **own}
+
+
+def simulate_network(ds: xr.Dataset, scheme: str, *, precision: str = "float64", frozen: bool = True, finer: int = 1) -> xr.DataArray:
+    """Trajectory ``(variable, time, node)`` of a network case, in steps of the file's or ``finer`` times shorter ones."""
+    model, names, inputs = node(ds.attrs["model"], parameters_of(ds))
     speed = float(ds.attrs["speed"]) if "lengths" in ds else None
     net = xm.Network(model, connectome_of(ds), speed=speed, coupling=coupling_of(ds))
     at_zero = {k: v.rename(node="region") for k, v in _initial(ds, names).items()}
@@ -217,8 +232,8 @@ def simulate_network(ds: xr.Dataset, scheme: str, *, precision: str = "float64",
             past = ds.history.sel(variable=theirs, drop=True).rename(node="region", history_time="lag")
             initial[own] = past.assign_coords(lag=("lag", -past.lag.values, {"units": "ms"}))
     dt = float(ds.attrs["dt"])
-    simulator = xm.Simulator(net, dt=dt, method=scheme, precision=precision, frozen_coupling=frozen)
-    run = simulator.run(dt * int(ds.attrs["steps"]), sample_every=int(ds.attrs["stored_every"]), initial=initial, inputs=inputs)
+    simulator = xm.Simulator(net, dt=dt / finer, method=scheme, precision=precision, frozen_coupling=frozen)
+    run = simulator.run(dt * int(ds.attrs["steps"]), sample_every=finer * int(ds.attrs["stored_every"]), initial=initial, inputs=inputs)
     return bare(_stack(run, at_zero, names).rename(region="node")) / scales(ds)
 
 
@@ -227,7 +242,8 @@ def compare_network(case: str, run: str, *, precision: str = "float64") -> Compa
     ds = open_case("network", case)
     theirs = bare(ds.trajectory.sel(run=run))
     ours = simulate_network(ds, str(ds.scheme.sel(run=run).values), precision=precision)
-    tolerance = FLOAT64 if precision == "float64" else FLOAT32
+    # Free-running columns near 11 Hz: float32 moves their phases, and what it adds grows with time (5000 steps).
+    tolerance = FLOAT64 if precision == "float64" else FLOAT32 * (5 if case == "net76_jr_sigmoidal_delay" else 1)
     if run.startswith("tvb"):
         dims = [d for d in theirs.dims if d != "variable"]
         smallest = float((theirs.max(dims) - theirs.min(dims)).min())
