@@ -7,6 +7,7 @@ from xmass.analysis.connectivity import average_fc, functional_connectivity
 from xmass.analysis.critical import critical
 from xmass.analysis.decision import decision
 from xmass.analysis.inhibition import critical_coupling, inhibition_control
+from xmass.analysis.iterative_inhibition import iterative_inhibition_control
 from xmass.analysis.preprocess import preprocess
 from xmass.analysis.spectra import intrinsic_frequency
 from xmass.analysis.stability import fixed_points
@@ -147,6 +148,7 @@ __all__ = [
     "inhibition_control",
     "intrinsic_frequency",
     "io",
+    "iterative_inhibition_control",
     "list_models",
     "normalize",
     "objectives",

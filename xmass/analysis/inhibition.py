@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -76,37 +76,70 @@ def inhibition_control(
     >>> inhibition_control(weights, xr.DataArray([0.0, 0.4], dims="k")).round(4).values.tolist()
     [[1.0, 1.0], [1.2521, 1.126]]
     """
+    work = working_point(connectome, G, target_rate, parameters)
+    J_i = controlled(work)
+    if not isinstance(work.G.data, jax.core.Tracer):
+        _check(J_i, inhibitory_gating(work))
+        _warn_beyond(work.G, _critical(work.weights, work.p, work.point), float(work.point.rate.mean()))
+    return J_i
+
+
+class WorkingPoint(NamedTuple):
+    """A network and the rate wanted of it: weights, global coupling, parameters, and the excitatory population at that rate."""
+
+    weights: xr.DataArray
+    G: xr.DataArray
+    p: formulas.ExcInhParameters
+    point: formulas.OperatingPoint
+
+    @property
+    def drive(self) -> xr.DataArray:
+        """The summed gating that every region receives, before the global coupling."""
+        S_e = self.point.S_e.rename({REGION: REGION_OTHER}) if REGION in self.point.S_e.dims else self.point.S_e
+        if REGION_OTHER in self.weights.coords and REGION_OTHER in S_e.dims:
+            S_e = S_e.assign_coords({REGION_OTHER: self.weights[REGION_OTHER]})
+        return (self.weights * S_e).sum(REGION_OTHER)
+
+
+def working_point(
+    connectome: xr.Dataset | xr.DataArray,
+    G: float | xr.DataArray,
+    target_rate: float | xr.DataArray | None,
+    parameters: Mapping[Any, Any] | None,
+) -> WorkingPoint:
+    """What :func:`inhibition_control` was asked for, checked and labelled."""
     weights = _weights(connectome)
     G = _labelled(G, "G", "1", weights)
     if clash := [d for d in G.dims if d in MATRIX_DIMS]:
         raise ValueError(f"G has the dims {G.dims}, needs one global coupling for all regions: take {clash} out with G.isel({clash[0]}=0).")
     p = _parameters(parameters, weights)
     target = None if target_rate is None else _target(target_rate, weights)
-    point = _operating_point(p, target)
-    S_e = point.S_e.rename({REGION: REGION_OTHER}) if REGION in point.S_e.dims else point.S_e
-    if REGION_OTHER in weights.coords and REGION_OTHER in S_e.dims:
-        S_e = S_e.assign_coords({REGION_OTHER: weights[REGION_OTHER]})
-    drive = (weights * S_e).sum(REGION_OTHER)
+    return WorkingPoint(weights, G, p, operating_point(p, target))
+
+
+def controlled(work: WorkingPoint) -> xr.DataArray:
+    """The inhibition that keeps a working point, in closed form."""
     J_i = xr.apply_ufunc(
         lambda coupling, rate, current, S_e, *values: formulas.controlled_inhibition(
             formulas.ExcInhParameters(*values), formulas.OperatingPoint(rate, current, S_e), coupling
         ),
-        *(G * drive, *point, *p),
+        *(work.G * work.drive, *work.point, *work.p),
         dask="parallelized",
         output_dtypes=[np.float64],
     )
-    own = [d for value in (*p, *point) for d in value.dims if d != REGION]
-    order = dict.fromkeys([*G.dims, *own, *weights.dims, REGION])
+    own = [d for value in (*work.p, *work.point) for d in value.dims if d != REGION]
+    order = dict.fromkeys([*work.G.dims, *own, *work.weights.dims, REGION])
     J_i = J_i.transpose(*(d for d in order if d != REGION_OTHER and d != REGION), REGION).rename("J_i")
     J_i.attrs = {UNITS: "nA", LONG_NAME: "local inhibition that keeps the target rate"}
-    if not isinstance(G.data, jax.core.Tracer):
-        S_i = xr.apply_ufunc(
-            lambda coupling, S_e, *values: formulas.inhibitory_gating(formulas.ExcInhParameters(*values), S_e, coupling),
-            *(G.compute() * drive, point.S_e, *p),
-        )
-        _check(J_i, S_i)
-        _warn_beyond(G, _critical(weights, p, point), float(point.rate.mean()))
     return J_i
+
+
+def inhibitory_gating(work: WorkingPoint) -> xr.DataArray:
+    """The inhibitory gating variable at a working point."""
+    return xr.apply_ufunc(
+        lambda coupling, S_e, *values: formulas.inhibitory_gating(formulas.ExcInhParameters(*values), S_e, coupling),
+        *(work.G.compute() * work.drive, work.point.S_e, *work.p),
+    )
 
 
 def critical_coupling(
@@ -146,7 +179,7 @@ def critical_coupling(
     weights = _weights(connectome)
     p = _parameters(parameters, weights)
     target = None if target_rate is None else _target(target_rate, weights)
-    return _critical(weights, p, _operating_point(p, target))
+    return _critical(weights, p, operating_point(p, target))
 
 
 def _weights(connectome: xr.Dataset | xr.DataArray) -> xr.DataArray:
@@ -207,7 +240,9 @@ def _target(target_rate: float | xr.DataArray, weights: xr.DataArray) -> xr.Data
     return target
 
 
-def _operating_point(p: formulas.ExcInhParameters, target: xr.DataArray | None) -> formulas.OperatingPoint:
+def operating_point(p: formulas.ExcInhParameters, target: xr.DataArray | None) -> formulas.OperatingPoint:
+    """The excitatory population at a rate [Hz], by default that of an uncoupled region at rest."""
+
     def point(*values: np.ndarray) -> tuple[np.ndarray, ...]:
         found = formulas.operating_point(formulas.ExcInhParameters(*values[: len(FIELDS)]), *values[len(FIELDS) :])
         return tuple(np.broadcast_arrays(*found, *values)[: len(found)])
