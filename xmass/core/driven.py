@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from xmass.core.kernel import rounded
-from xmass.core.model import bound
+from xmass.core.model import NeuralMass, bound, part_of, per_ms, seen_by
 from xmass.core.noise import Noise, normal_pairs, stationary_normals, unpack
 
 Noises = tuple[tuple[str, str, Noise], ...]
@@ -48,11 +47,11 @@ def draws(noises: Noises, args: dict, first_step: jax.Array, steps: int, regions
 
 
 def advance(
-    noises: Noises, args: dict, packed: dict, factor: dict, q: jax.Array, states: dict, held: dict, carried: Carried, scale: float
+    noises: Noises, args: dict, packed: dict, factor: dict, q: jax.Array, states: dict, held: dict, carried: Carried, model: NeuralMass
 ) -> tuple[dict, dict, Carried]:
     """One step, number ``q`` of the packed draws: the inputs with noise, the increments of the states, what is carried on.
 
-    ``scale`` is that of the inputs' unit of time, in ms, which increments need.
+    ``model`` says in which unit of time its inputs are, and which states a function of the state sees.
     """
     held, carried = dict(held), dict(carried)
     shape = next(iter(states.values())).shape
@@ -63,18 +62,19 @@ def advance(
         numbers = _correlated(args, path, unpack(row, shape[0]).astype(dtype), shape)
         process = bound(process, f"{path}.", args["params"])
         if process.white:
-            white.append((path, name, process, functools.partial(_draw, numbers, args["ones"], scale)))
+            white.append((path, name, process, functools.partial(_draw, numbers, args["ones"], per_ms(part_of(model, name)))))
         else:
             draw = functools.partial(_draw, numbers, args["ones"], 1.0)
             value, after = process.advance(carried.get(path, {}), draw, factor[path])
             if process.carried:
                 carried[path] = {n: jnp.broadcast_to(x, shape) for n, x in after.items()}
             held[name] = held[name] + value
-    now = SimpleNamespace(**states)
-    increments = {name: process.increment(draw, factor[path], now, now) for path, name, process, draw in white}
+    now = {name: seen_by(model, name, states) for _, name, _, _ in white}
+    increments = {name: process.increment(draw, factor[path], now[name], now[name]) for path, name, process, draw in white}
     if any(process.looks_ahead for _, _, process, _ in white):
-        ahead = SimpleNamespace(**{n: x + increments[n] if n in increments else x for n, x in states.items()})
-        increments = {name: process.increment(draw, factor[path], now, ahead) for path, name, process, draw in white}
+        moved = {n: x + increments[n] if n in increments else x for n, x in states.items()}
+        ahead = {name: seen_by(model, name, moved) for name in now}
+        increments = {name: process.increment(draw, factor[path], now[name], ahead[name]) for path, name, process, draw in white}
     return held, increments, carried
 
 

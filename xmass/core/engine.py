@@ -19,7 +19,7 @@ from jax import lax
 from xmass.core import delay, driven, noise
 from xmass.core.integrate import SCHEMES
 from xmass.core.kernel import compile_options, one_kernel
-from xmass.core.model import bound, per_ms
+from xmass.core.model import Mixed, bound, evaluate, per_ms
 from xmass.core.observe import Block, Node, Source, due_rows
 from xmass.core.program import Carry, Program
 from xmass.core.signal import (
@@ -215,8 +215,8 @@ def _step(
         held[name] = held[name] + args["constant"][name]
     for name in program.stimuli:
         held[name] = held[name] + lax.dynamic_index_in_dim(args["stimulus"][name], offset + q, 0, keepdims=False)
+    held, increments, coloured = driven.advance(program.noises, args, draws, factors, q, states, held, coloured, model)
     scale = per_ms(model)
-    held, increments, coloured = driven.advance(program.noises, args, draws, factors, q, states, held, coloured, scale)
 
     def arrived(s: dict, stage: float) -> dict[str, Any]:
         """Couplings at a stage, added to the held inputs."""
@@ -241,6 +241,8 @@ def _step(
         states = {n: jnp.broadcast_to(made[n], states[n].shape).astype(dtype) for n in states}
     else:
         states = SCHEMES[program.scheme](derivative, states, dt, increments)
+    if isinstance(model, Mixed):
+        states = model.kept(loop[0], states)
     if program.bounds:
         states = {
             s.name: states[s.name] if s.bounds is None else jnp.clip(states[s.name], s.bounds[0], s.bounds[1]) for s in program.model.states
@@ -253,7 +255,7 @@ def _step(
             row = states[name]
         else:
             end = SimpleNamespace(**arrived(states, 1.0)) if end is None else end
-            row = jnp.broadcast_to(getattr(model, name)(SimpleNamespace(**states), end), (program.regions, program.width))
+            row = jnp.broadcast_to(evaluate(model, name, states, end), (program.regions, program.width))
         tapes[name] = lax.dynamic_update_index_in_dim(tapes[name], row.astype(dtype), q, 0)
     return states, rings, coloured, tapes
 
@@ -337,8 +339,8 @@ def _tape_blocks(
         if source.kind in ("state", "output"):
             values = tapes[source.name]
         else:
-            s = SimpleNamespace(**{st.name: tapes[st.name] for st in program.model.states})
-            values = getattr(model, source.name)(s, None) if source.kind == "derived" else source.function(s)
+            s = {st.name: tapes[st.name] for st in program.model.states}
+            values = evaluate(model, source.name, s, None) if source.kind == "derived" else source.function(SimpleNamespace(**s))
             values = jnp.broadcast_to(values, shape).astype(jnp.dtype(program.dtype))
         blocks[source] = Block(values, lo, hi, t0, keep, jnp.bool_(True))
     return blocks

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
 
 Value = Any
 """A parameter: a number, an array, a quantity with unit, a DataArray, or a :class:`~xmass.core.param.Param`."""
@@ -72,17 +74,30 @@ def parameter(default: Any, unit: str, meaning: str) -> Any:
     return eqx.field(default=default, metadata={"unit": unit, "meaning": meaning, "parameter": True})
 
 
-def declared_parameters(cls: type) -> tuple[Declared, ...]:
-    """The parameters that a class declares, in order."""
+def declared_parameters(of: Any) -> tuple[Declared, ...]:
+    """The parameters that a class or an object declares, in order; of several models by ``<model>.<parameter>``."""
+    if isinstance(of, Mixed):
+        return tuple(d._replace(name=f"{key}.{d.name}") for key, model in of.parts for d in declared_parameters(model))
     return tuple(
         Declared(f.name, f.default, f.metadata["unit"], f.metadata["meaning"])
-        for f in dataclasses.fields(cls)
+        for f in dataclasses.fields(of)
         if f.metadata.get("parameter")
     )
 
 
+def parameter_value(module: Any, name: str) -> Any:
+    """The value of a parameter by its declared name."""
+    if isinstance(module, Mixed):
+        key, _, own = name.partition(".")
+        return getattr(dict(module.parts)[key], own)
+    return getattr(module, name)
+
+
 def replace(module: Any, values: dict[str, Any]) -> Any:
     """A copy of a frozen module with some fields replaced, without running ``__init__`` or its checks."""
+    if isinstance(module, Mixed):
+        parts = tuple((key, replace(model, _own(values, key))) for key, model in module.parts)
+        return Mixed(parts, module.members)
     new = object.__new__(type(module))
     for f in dataclasses.fields(module):
         object.__setattr__(new, f.name, values.get(f.name, getattr(module, f.name)))
@@ -91,7 +106,7 @@ def replace(module: Any, values: dict[str, Any]) -> Any:
 
 def bound(module: Any, prefix: str, values: dict[str, Any]) -> Any:
     """The module with every declared parameter taken from ``values`` under ``prefix + name``."""
-    return replace(module, {d.name: values[prefix + d.name] for d in declared_parameters(type(module))})
+    return replace(module, {d.name: values[prefix + d.name] for d in declared_parameters(module)})
 
 
 class NeuralMass(eqx.Module):
@@ -130,6 +145,90 @@ class NeuralMass(eqx.Module):
         raise NotImplementedError(f"{type(self).__name__} must define step(self, s, u, w, dt), or leave scheme empty.")
 
 
+class Mixed(NeuralMass):
+    """Several models, each of some regions: names of states, inputs, outputs, parameters and noises are ``<model>.<name>``.
+
+    Every equation is evaluated in every region; :meth:`kept` keeps what belongs to another model where it was.
+    """
+
+    parts: tuple[tuple[str, NeuralMass], ...]
+    members: tuple[tuple[bool, ...], ...] = eqx.field(static=True)
+    """Of each model, which regions it has."""
+
+    @property
+    def states(self) -> tuple[State, ...]:  # type: ignore[override]
+        """States of all models."""
+        return tuple(s._replace(name=f"{key}.{s.name}") for key, model in self.parts for s in model.states)
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:  # type: ignore[override]
+        """Inputs of all models."""
+        return tuple(i._replace(name=f"{key}.{i.name}") for key, model in self.parts for i in model.inputs)
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:  # type: ignore[override]
+        """Outputs of all models."""
+        return tuple(o._replace(name=f"{key}.{o.name}") for key, model in self.parts for o in model.outputs)
+
+    @property
+    def past(self) -> tuple[Past, ...]:  # type: ignore[override]
+        """Delayed reads of all models."""
+        return tuple(Past(*(f"{key}.{part}" for part in p)) for key, model in self.parts for p in model.past)
+
+    def drift(self, s: SimpleNamespace, u: SimpleNamespace) -> dict[str, Any]:
+        """Derivatives of all states, per ms."""
+        rates = {}
+        for key, model in self.parts:
+            made = model.drift(SimpleNamespace(**_own(vars(s), key)), SimpleNamespace(**_own(vars(u), key)))
+            scale = per_ms(model)
+            rates |= {f"{key}.{name}": rate if scale == 1.0 else scale * rate for name, rate in made.items()}
+        return rates
+
+    def kept(self, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+        """``new`` states in the regions of each model, ``old`` ones elsewhere."""
+        return {name: jnp.where(self.mask(name)[:, None], new[name], old[name]) for name in new}
+
+    def mask(self, name: str) -> np.ndarray:
+        """Which regions have the state, output or input ``name``."""
+        key = name.partition(".")[0]
+        return np.array(next(m for (own, _), m in zip(self.parts, self.members, strict=True) if own == key))
+
+
+def _own(values: dict[str, Any], key: str) -> dict[str, Any]:
+    """What belongs to one model, by its own names."""
+    return {name.partition(".")[2]: value for name, value in values.items() if name.partition(".")[0] == key}
+
+
+def models_of(model: NeuralMass) -> tuple[NeuralMass, ...]:
+    """The model, or the several that it is made of."""
+    return tuple(part for _, part in model.parts) if isinstance(model, Mixed) else (model,)
+
+
+def part_of(model: NeuralMass, name: str) -> NeuralMass:
+    """The model that has the state, input, output or noise ``name``: itself, or one of several."""
+    return dict(model.parts)[name.partition(".")[0]] if isinstance(model, Mixed) else model
+
+
+def seen_by(model: NeuralMass, name: str, s: dict[str, Any]) -> SimpleNamespace:
+    """The states of the model that has ``name``, by its own names."""
+    return SimpleNamespace(**(_own(s, name.partition(".")[0]) if isinstance(model, Mixed) else s))
+
+
+def evaluate(model: NeuralMass, output: str, s: dict[str, Any], u: SimpleNamespace | None) -> Any:
+    """An output of a model."""
+    if isinstance(model, Mixed):
+        key, _, own = output.partition(".")
+        inner = None if u is None else SimpleNamespace(**_own(vars(u), key))
+        return getattr(dict(model.parts)[key], own)(SimpleNamespace(**_own(s, key)), inner)
+    return getattr(model, output)(SimpleNamespace(**s), u)
+
+
+def nested(s: dict[str, Any]) -> SimpleNamespace:
+    """States as a function of them sees them: ``s.x``, or ``s.hopf.x`` of several models."""
+    keys = dict.fromkeys(name.partition(".")[0] for name in s if "." in name)
+    return SimpleNamespace(**{n: v for n, v in s.items() if "." not in n}, **{k: SimpleNamespace(**_own(s, k)) for k in keys})
+
+
 def per_ms(model: NeuralMass) -> float:
     """Units of time of the model in a millisecond."""
     return {"ms": 1.0, "s": 1e-3}[model.time_unit]
@@ -137,6 +236,9 @@ def per_ms(model: NeuralMass) -> float:
 
 def noise_fields(model: NeuralMass) -> tuple[tuple[str, str, Any], ...]:
     """The noises of a model: field name, input and noise, for the fields ``noise_...`` that are set."""
+    if isinstance(model, Mixed):
+        found = ((key, *field) for key, part in model.parts for field in noise_fields(part))
+        return tuple((f"{key}.{path}", f"{key}.{target}", process) for key, path, target, process in found)
     return tuple(
         (f.name, model.noise_targets.get(f.name, f.name.removeprefix("noise_")), getattr(model, f.name))
         for f in dataclasses.fields(model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -11,13 +10,13 @@ from jax import lax
 
 from xmass.core import delay
 from xmass.core.coupling import sends_itself, signals
-from xmass.core.model import NeuralMass, bound
+from xmass.core.model import NeuralMass, bound, evaluate
 from xmass.core.program import Link, Program, Projection
 
 
 def source_value(model: NeuralMass, source: str, s: dict) -> Any:
     """A state, or an output made from the states."""
-    return s[source] if source in s else getattr(model, source)(SimpleNamespace(**s), None)
+    return s[source] if source in s else evaluate(model, source, s, None)
 
 
 def coupling_current(program: Program, args: dict, link: Link, own: Any, sums: dict | None, column: Any, stage: float) -> Any:

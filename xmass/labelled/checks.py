@@ -13,7 +13,7 @@ import numpy as np
 
 from xmass.core.coupling import Coupling
 from xmass.core.integrate import _phi
-from xmass.core.model import NeuralMass, State, Uniform, declared_parameters, noise_fields, per_ms, replace
+from xmass.core.model import NeuralMass, State, Uniform, declared_parameters, models_of, noise_fields, per_ms, replace
 from xmass.labelled.dimensions import check_dimensions
 from xmass.labelled.network import Network
 from xmass.labelled.noises import check_noises
@@ -31,12 +31,17 @@ class SpuriousGrowthWarning(UserWarning):
 def check_system(system: System) -> None:
     """Names, inputs and dimensions of the node model."""
     model = node_of(system)
-    _check_class(type(model))
     if isinstance(system, Network):
         for path, coupling in system.couplings.items():
             _check_coupling(path, coupling)
+    for part in models_of(model):
+        _check_model(part)
+
+
+def _check_model(model: NeuralMass) -> None:
+    _check_class(type(model))
     check_noises(model, _direct(type(model)))
-    blank = {d.name: 1.0 for d in declared_parameters(type(model))} | {path: None for path, _, _ in noise_fields(model)}
+    blank = {d.name: 1.0 for d in declared_parameters(model)} | {path: None for path, _, _ in noise_fields(model)}
     _check_equation(replace(model, blank))
 
 
@@ -165,11 +170,14 @@ def _rate_unit(state: State, time: str) -> str:
 
 def warn_exp_euler(system: System, method: str, dt: float) -> None:
     """Warn where exponential Euler makes a decaying oscillation of the isolated node grow, or grow noticeably faster."""
-    if method != "exp_euler":
-        return
-    model = node_of(system)
+    if method == "exp_euler":
+        for model in models_of(node_of(system)):
+            _warn_growth(model, dt)
+
+
+def _warn_growth(model: NeuralMass, dt: float) -> None:
     values = {}
-    for d in declared_parameters(type(model)):
+    for d in declared_parameters(model):
         value = np.asarray(to_declared(getattr(model, d.name), d.unit, d.name), dtype=np.float64)
         values[d.name] = float(value.mean())
     names = [s.name for s in model.states]
@@ -205,7 +213,7 @@ def warn_exp_euler(system: System, method: str, dt: float) -> None:
             f"exp_euler adds growth to oscillations: near its rest state {type(model).__name__} oscillates at {frequency:.3g} rad/ms and "
             f"changes by {true_rate:.3g} per ms, with exp_euler at dt={dt:g} ms by {rate:.3g} per ms. Take method='heun'.",
             SpuriousGrowthWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from xmass.core.model import NeuralMass, declared_parameters, replace
+from xmass.core.model import NeuralMass, declared_parameters, nested, replace
 from xmass.core.observe import Node, Observation, Source, choose_segment
 from xmass.labelled.parameters import unit_of
 from xmass.labelled.schema import BATCH, DIVERGED, LAG, LONG_NAME, REGION, REGION_OTHER, SEED, TIME, UNITS
@@ -116,7 +116,7 @@ class PerRun:
         """Values ``(time, region, run)`` from states of that shape."""
 
         def one(states: dict[str, Any]) -> Any:
-            return self.function(SimpleNamespace(**states))
+            return self.function(nested(states))
 
         return jax.vmap(jax.vmap(one, in_axes=-1, out_axes=-1))(vars(s))
 
@@ -137,7 +137,7 @@ def check_functions_of(graph: Graph, names: Sequence[str], regions: int, precisi
     for source in dict.fromkeys(n.input for n in graph.nodes if isinstance(n.input, Source) and n.input.kind == "function"):
         with jax.enable_x64(precision == "float64"):
             states = {n: jax.ShapeDtypeStruct((regions,), precision) for n in names}
-            made = trace(lambda s, f=source.function.function: f(SimpleNamespace(**s)), states, where=f"monitor {source.name!r}")
+            made = trace(lambda s, f=source.function.function: f(nested(s)), states, where=f"monitor {source.name!r}")
         shape, dtype = getattr(made, "shape", None), getattr(made, "dtype", None)
         if shape is None or dtype is None:
             raise TypeError(f"the function of monitor {source.name!r} returns a {type(made).__name__}, needs one number for each region.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -10,8 +11,10 @@ import numpy as np
 import xarray as xr
 
 from xmass.core.coupling import Coupling
-from xmass.core.model import NeuralMass, declared_parameters
+from xmass.core.model import Mixed, NeuralMass, declared_parameters
 from xmass.labelled.connectome import check_connectome
+from xmass.labelled.parts import check_between, check_parts
+from xmass.labelled.regions import align_regions
 from xmass.labelled.schema import DISTANCES, REGION, REGION_OTHER, SPEED, WEIGHTS
 from xmass.labelled.suggest import nearest
 
@@ -20,12 +23,13 @@ Delays = Literal["nearest", "ceil", "linear"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Network:
-    """Regions with one node model, coupled through a connectome.
+    """Regions with one node model, or with several, coupled through a connectome.
 
     Parameters
     ----------
-    node : NeuralMass
-        The model of every region.
+    node : NeuralMass or mapping of str to NeuralMass
+        The model of every region. Several models by name: states, parameters, inputs, outputs and monitors are then
+        ``<name>.<state>`` and so on, values of one model on its regions, NaN elsewhere.
     connectome : Dataset or mapping of str to Dataset
         ``weights(..., region, region_other)`` and, with ``speed``, ``distances(..., region, region_other)`` in mm. Row
         receives, column sends. Weights are used as given, diagonal too. Further dims (subject) become dims of the result.
@@ -37,12 +41,14 @@ class Network:
         One coupling, whose parameters are ``coupling.k``, or several by name: ``coupling.<name>.k``.
     delays : {"nearest", "ceil", "linear"}
         How ``distance / speed`` becomes steps: to the nearest step (half to even), up, or interpolated linearly between steps.
+    assignment : DataArray of str, optional
+        With several models, the name of that of each ``region``.
 
     Raises
     ------
     TypeError, ValueError, KeyError
-        If the connectome has wrong dims, repeated or unequal labels, NaN or negative distances, or a coupling names a state
-        or input that the model lacks.
+        If the connectome has wrong dims, repeated or unequal labels, NaN or negative distances, a coupling names a state
+        or input that the model lacks, or the assignment does not give every region a model and every model a region.
 
     Examples
     --------
@@ -53,15 +59,16 @@ class Network:
     8
     """
 
-    node: NeuralMass
+    node: NeuralMass | Mapping[str, NeuralMass]
     connectome: xr.Dataset | Mapping[str, xr.Dataset]
     speed: Any = None
     coupling: Coupling | Mapping[str, Coupling] | None = None
     delays: Delays = "nearest"
+    assignment: xr.DataArray | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.node, NeuralMass):
-            raise TypeError(f"node is a {type(self.node).__name__}, needs a model such as xm.HopfStep().")
+        if not isinstance(self.node, NeuralMass | Mapping):
+            raise TypeError(f"node is a {type(self.node).__name__}, needs a model such as xm.HopfStep(), or several by name.")
         for key in self.coupling if isinstance(self.coupling, Mapping) else ():
             if not isinstance(key, str) or not key.isidentifier():
                 raise ValueError(f"a coupling is called {key!r}, needs a name such as 'fast': its parameters are coupling.fast.k.")
@@ -69,6 +76,7 @@ class Network:
         if self.delays not in ("nearest", "ceil", "linear"):
             raise ValueError(f"delays={self.delays!r}, needs 'nearest', 'ceil' or 'linear'.")
         self._check_speed()
+        object.__setattr__(self, "assignment", self._checked_assignment())
         for name, coupling in self.couplings.items():
             self._check(name, coupling)
 
@@ -105,6 +113,36 @@ class Network:
                 raise KeyError(
                     "speed is given but the connectome has no 'distances'. Add them: connectome.assign(distances=...), or drop speed=."
                 )
+
+    def _checked_assignment(self) -> xr.DataArray | None:
+        """The name of each region's model, in the order of the regions."""
+        given = self.assignment
+        if isinstance(self.node, NeuralMass):
+            if given is not None:
+                raise ValueError("assignment is given with one model, needs several by name: Network({'hopf': ..., 'seizure': ...}, ...).")
+            return None
+        check_parts(self.node)
+        if not isinstance(given, xr.DataArray) or given.dims != (REGION,):
+            raise TypeError(
+                "several models need assignment, a DataArray over 'region' with the name of each region's model: "
+                f"xr.DataArray([...], dims='region'), names {sorted(self.node)}."
+            )
+        aligned = align_regions(given, self.regions, "assignment")
+        names = [str(v) for v in aligned.values.tolist()]
+        unknown, unused = sorted(set(names) - set(self.node)), sorted(set(self.node) - set(names))
+        if unknown or unused:
+            said = [f"{what} {which}" for what, which in (("names unknown models", unknown), ("gives no region to", unused)) if which]
+            raise ValueError(f"assignment {' and '.join(said)}; the models are {sorted(self.node)}, and each needs a region.")
+        return xr.DataArray(np.array(names, dtype=object), dims=REGION)
+
+    @functools.cached_property
+    def model(self) -> NeuralMass:
+        """The model of every region: the one, or all as one."""
+        if isinstance(self.node, NeuralMass):
+            return self.node
+        assert self.assignment is not None
+        names = self.assignment.values.tolist()
+        return Mixed(tuple(self.node.items()), tuple(tuple(n == key for n in names) for key in self.node))
 
     @property
     def connectomes(self) -> dict[str, xr.Dataset]:
@@ -160,9 +198,9 @@ class Network:
             raise TypeError(
                 f"{name} is a {type(coupling).__name__}, needs a coupling such as xm.DiffusiveCoupling(source='x', target='x')."
             )
-        model = type(self.node).__name__
-        sources = [s.name for s in self.node.states] + [o.name for o in self.node.outputs if not o.uses_input]
-        targets = [i.name for i in self.node.inputs]
+        model = type(self.model).__name__ if isinstance(self.node, NeuralMass) else "the network"
+        sources = [s.name for s in self.model.states] + [o.name for o in self.model.outputs if not o.uses_input]
+        targets = [i.name for i in self.model.inputs]
         if coupling.source not in sources:
             raise ValueError(f"{name} has source={coupling.source!r}, which {model} lacks{nearest(coupling.source, sources)}")
         if coupling.target not in targets:
@@ -170,6 +208,8 @@ class Network:
         clash = {d.name for d in declared_parameters(type(coupling))} & {WEIGHTS, DISTANCES, SPEED}
         if clash:
             raise ValueError(f"{name} declares the parameters {sorted(clash)}, which are those of a connectome. Call them otherwise.")
+        if isinstance(self.model, Mixed):
+            check_between(name, coupling)
 
 
 def _structural(connectome: Any, name: str) -> xr.Dataset:

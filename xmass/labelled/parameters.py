@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from xmass.core.model import NeuralMass, declared_parameters, noise_fields
+import numpy as np
+
+from xmass.core.model import NeuralMass, declared_parameters, noise_fields, parameter_value
 from xmass.core.observe import Observation
 from xmass.labelled.network import Network
+from xmass.labelled.parts import members_of
 from xmass.labelled.schema import DISTANCES, INITIAL, SPEED, WEIGHTS
 from xmass.labelled.units import canonical
 
@@ -24,11 +27,13 @@ class Spec(NamedTuple):
     matrix: bool = False
     per_run: bool = False
     """One number for each run, not for each region."""
+    members: Any = None
+    """Labels of the regions that have it; None: all."""
 
 
 def node_of(system: System) -> NeuralMass:
     """The node model of a system."""
-    return system.node if isinstance(system, Network) else system
+    return system.model if isinstance(system, Network) else system
 
 
 def _of_input(unit: str, own: str) -> str:
@@ -64,12 +69,20 @@ def input_unit(model: NeuralMass, name: str) -> str:
 def system_parameters(system: System) -> dict[str, Spec]:
     """Parameters of the model, its noises, the couplings and the network, by path. Initial states are listed too."""
     model = node_of(system)
-    specs = {d.name: Spec(d.name, getattr(model, d.name), d.unit, d.meaning) for d in declared_parameters(type(model))}
+    regions = system.regions if isinstance(system, Network) else np.arange(0)
+
+    def own(name: str) -> np.ndarray | None:
+        return members_of(model, name, regions)
+
+    specs = {
+        d.name: Spec(d.name, parameter_value(model, d.name), d.unit, d.meaning, members=own(d.name)) for d in declared_parameters(model)
+    }
     for path, target, process in noise_fields(model):
         unit = input_unit(model, target)
         for d in declared_parameters(type(process)):
             value = getattr(process, d.name)
-            specs[f"{path}.{d.name}"] = Spec(f"{path}.{d.name}", value, _of_input(unit, d.unit), f"{d.meaning} of {path}")
+            meaning = f"{d.meaning} of {path}"
+            specs[f"{path}.{d.name}"] = Spec(f"{path}.{d.name}", value, _of_input(unit, d.unit), meaning, members=own(path))
     if isinstance(system, Network):
         for path, coupling in system.couplings.items():
             source, target = unit_of(model, coupling.source), input_unit(model, coupling.target)
@@ -84,14 +97,14 @@ def system_parameters(system: System) -> dict[str, Spec]:
                 specs[speed] = Spec(speed, system.speed_of(prefix), "mm/ms", "conduction speed; none: no delays", per_run=True)
     for state in model.states:
         path = f"{INITIAL}.{state.name}"
-        specs[path] = Spec(path, state.initial, state.unit, f"initial value of {state.name}")
+        specs[path] = Spec(path, state.initial, state.unit, f"initial value of {state.name}", members=own(state.name))
     for name in delayed_outputs(system):
         path = f"{INITIAL}.{name}"
-        specs[path] = Spec(path, None, unit_of(model, name), f"past of {name}, which delayed couplings read")
+        specs[path] = Spec(path, None, unit_of(model, name), f"past of {name}, which delayed couplings read", members=own(name))
     for path, target, process in noise_fields(model):
-        for name, unit in process.carried.items():
-            first = carried_path(path, name)
-            specs[first] = Spec(first, None, _of_input(input_unit(model, target), unit), f"initial {name or 'value'} of {path}")
+        for name, in_unit in process.carried.items():
+            first, unit = carried_path(path, name), _of_input(input_unit(model, target), in_unit)
+            specs[first] = Spec(first, None, unit, f"initial {name or 'value'} of {path}", members=own(path))
     return specs
 
 
@@ -99,7 +112,7 @@ def delayed_outputs(system: System) -> list[str]:
     """Outputs of the model whose past couplings may read."""
     if not isinstance(system, Network):
         return []
-    states = {s.name for s in system.node.states}
+    states = {s.name for s in system.model.states}
     read = [c.source for path, c in system.couplings.items() if DISTANCES in system.connectomes[system.prefix_of(path)]]
     return [name for name in dict.fromkeys(read) if name not in states]
 

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xmass.core.model import Mixed
+from xmass.core.observe import Node, Source
 from xmass.labelled.execute import Arrays, sample_range
 from xmass.labelled.monitors import Monitor
+from xmass.labelled.parts import only_members
 from xmass.labelled.resolve import Resolved
-from xmass.labelled.schema import DIVERGED, LAG, LONG_NAME, REGION, REGION_OTHER, STEP, STEP_DT, UNITS, time_attrs
+from xmass.labelled.schema import DIVERGED, INITIAL, LAG, LONG_NAME, REGION, REGION_OTHER, STEP, STEP_DT, UNITS, time_attrs
 from xmass.labelled.units import factor
 
 
@@ -63,18 +66,33 @@ def labelled(resolved: Resolved, arrays: Arrays, attrs: dict[str, Any]) -> xr.Da
     for monitor in resolved.graph.monitors:
         values = arrays.series[monitor.node] if monitor.clock else arrays.reductions[monitor.node]
         dims = variable_dims(resolved, monitor)
-        variables[monitor.name] = (dims, values.reshape(variable_shape(resolved, monitor)), dict(monitor.attrs))
+        shaped = values.reshape(variable_shape(resolved, monitor))
+        mask = _members(resolved, resolved.graph.nodes[monitor.node])
+        if mask is not None:
+            shaped = only_members(shaped, mask, tuple(i for i, d in enumerate(dims) if d in (REGION, REGION_OTHER)))
+        variables[monitor.name] = (dims, shaped, dict(monitor.attrs))
     coords: dict[str, Any] = {name: coord.variable for name, coord in coordinates(resolved).items()}
     coords[DIVERGED] = (tuple(resolved.sizes), ~arrays.finite.reshape(lead), {LONG_NAME: "the run left the finite numbers"})
     ds = xr.Dataset(variables, coords=coords, attrs=attrs)
     return ds.assign(_end_state(resolved, arrays, lead)) if resolved.request.restart else ds
 
 
+def _members(resolved: Resolved, node: Node) -> np.ndarray | None:
+    """With several models, the regions of the one that a series comes from."""
+    while not isinstance(node.input, Source):
+        node = resolved.graph.nodes[node.input]
+    model = resolved.program.model
+    return model.mask(node.input.name) if isinstance(model, Mixed) and node.input.kind != "function" else None
+
+
 def _end_state(resolved: Resolved, arrays: Arrays, lead: tuple[int, ...]) -> dict[str, xr.DataArray]:
     counted = {LONG_NAME: "steps since time 0", STEP_DT: resolved.config.dt}
     found: dict[str, xr.DataArray] = {STEP: xr.DataArray(np.int64(resolved.stop), attrs=counted)}
+    model = resolved.program.model
     for path, values in arrays.end.items():
         spec = resolved.specs.get(path)
+        if isinstance(model, Mixed) and spec is not None and spec.members is not None:
+            values = only_members(values, model.mask(path.removeprefix(f"{INITIAL}.")), (values.ndim - 1 if values.ndim == 2 else 1,))
         attrs = {UNITS: spec.unit} if spec is not None else {}
         if values.ndim == 3:
             newest_first = values[:, :, ::-1].transpose(0, 2, 1)

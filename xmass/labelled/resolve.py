@@ -382,7 +382,7 @@ def _program(
     whole = -(-(stop - start) // segment) + 1
     most = max(_CALL_ELEMENTS // (regions * width * segment), 1)
     segments = min(1 << (whole - 1).bit_length(), most)
-    bare = replace(model, {**{d.name: 0.0 for d in declared_parameters(type(model))}, **{p: None for p, _, _ in noise_fields(model)}})
+    bare = replace(model, {**{d.name: 0.0 for d in declared_parameters(model)}, **{p: None for p, _, _ in noise_fields(model)}})
     program = Program(
         model=bare,
         couplings=tuple(Link(name, _blank(c), structures.of_coupling[name] if structures else 0) for name, c in couplings.items()),
@@ -464,6 +464,6 @@ def _connectome_labels(system: System, graph: Graph, taken: set[str]) -> dict[st
     """What the connectome says of itself as a whole (``subject`` of one of a cohort), where nothing else of the run has that name."""
     if not isinstance(system, Network):
         return {}
-    taken = taken | {s.name for s in system.node.states} | {o.name for o in system.node.outputs}
+    taken = taken | {s.name for s in system.model.states} | {o.name for o in system.model.outputs}
     taken |= {n for m in graph.monitors for n in (m.name, m.clock)} | {TIME, LAG, BATCH, SEED, DIVERGED, STEP}
     return {n: c for n, c in system.scalar_coords.items() if n not in taken and not n.startswith(f"{INITIAL}.")}

@@ -10,7 +10,7 @@ import numpy as np
 
 from xmass.core.coupling import Coupling
 from xmass.core.delay import DelayPlan, plan_delays, sparse_rows
-from xmass.core.model import declared_parameters, replace
+from xmass.core.model import Mixed, NeuralMass, declared_parameters, replace
 from xmass.core.program import Projection
 from xmass.labelled.network import Network
 from xmass.labelled.schema import DISTANCES, SPEED, TIME, WEIGHTS
@@ -101,10 +101,10 @@ def plan_structures(
     of_coupling, matrices, exact = {}, [], []
     for path, coupling in system.couplings.items():
         prefix = system.prefix_of(path)
-        key = (prefix, _weighting(coupling))
+        key = (prefix, _weighting(coupling), *_ends(system.model, coupling))
         if key not in keys:
             keys[key] = len(keys)
-            matrices.append(np.asarray(coupling.weighting(weights(prefix)), dtype=np.float64))
+            matrices.append(np.asarray(coupling.weighting(_between(weights(prefix), system.model, coupling)), dtype=np.float64))
             exact.append(delays(prefix))
         of_coupling[path] = keys[key]
     parts = [_edges(w, d, system.delays) for w, d in zip(matrices, exact, strict=True) if d is not None]
@@ -116,11 +116,23 @@ def plan_structures(
     return Structures(dims, count, starts, wirings, of_coupling)
 
 
+def _ends(model: NeuralMass, coupling: Coupling) -> tuple[str, ...]:
+    """With several models, those that a coupling goes from and to."""
+    return tuple(n.partition(".")[0] for n in (coupling.source, coupling.target)) if isinstance(model, Mixed) else ()
+
+
+def _between(weights: np.ndarray, model: NeuralMass, coupling: Coupling) -> np.ndarray:
+    """The weights of the edges from regions that have the source to regions that have the target."""
+    if not isinstance(model, Mixed):
+        return weights
+    return np.where(model.mask(coupling.target)[:, None] & model.mask(coupling.source), weights, 0.0)
+
+
 def _weighting(coupling: Coupling) -> object:
     """What makes two couplings sum with the same matrix: no weighting of their own, or equal ones."""
     if type(coupling).weighting is Coupling.weighting:
         return None
-    return replace(coupling, {d.name: 0.0 for d in declared_parameters(type(coupling))})
+    return replace(coupling, {d.name: 0.0 for d in declared_parameters(coupling)})
 
 
 def _wiring(weights: np.ndarray, plan: DelayPlan | None) -> Wiring:

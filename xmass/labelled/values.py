@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 from xarray.indexes import PandasMultiIndex
 
 from xmass.labelled.parameters import Spec
+from xmass.labelled.parts import spread_out
+from xmass.labelled.regions import align_regions, repeated_labels
 from xmass.labelled.schema import DIVERGED, LAG, MATRIX_DIMS, REGION, REGION_OTHER, TIME
 from xmass.labelled.units import to_declared
 
@@ -38,7 +39,7 @@ class Dims:
                     raise ValueError(
                         f"{origin} holds NaN in the coordinate {name!r}. Give every entry a value, or drop it: .dropna({name!r})."
                     )
-                if repeated := _repeated(values.tolist()):
+                if repeated := repeated_labels(values.tolist()):
                     raise ValueError(f"{origin} repeats the labels {repeated} along {name!r}: labels must be different.")
             if name not in self.sizes:
                 self.sizes[name], self.origin[name] = size, origin
@@ -117,11 +118,6 @@ class Value(NamedTuple):
         return self.array[tuple(position[d] for d in self.dims)]
 
 
-def _repeated(labels: list[Any]) -> list[str]:
-    """Labels that occur more than once."""
-    return sorted(str(v) for v, n in Counter(labels).items() if n > 1)
-
-
 def one_region_order(matrix: xr.DataArray) -> xr.DataArray:
     """A matrix with labels on one region axis has the same on the other, by position."""
     labelled = [d for d in MATRIX_DIMS if d in matrix.coords]
@@ -129,37 +125,6 @@ def one_region_order(matrix: xr.DataArray) -> xr.DataArray:
         return matrix
     other = REGION_OTHER if labelled == [REGION] else REGION
     return matrix.assign_coords({other: (other, matrix[labelled[0]].values)})
-
-
-def align_regions(data: xr.DataArray, regions: np.ndarray, name: str) -> xr.DataArray:
-    """``data`` in the network's region order; a missing, extra or repeated region is named."""
-    for dim in (REGION, REGION_OTHER):
-        if dim not in data.dims:
-            continue
-        if dim not in data.coords:
-            if data.sizes[dim] != len(regions):
-                way = "" if len(regions) > 1 else f" A lone node has one: xm.Simulator(model, regions={data.sizes[dim]}, dt=...)."
-                raise ValueError(
-                    f"{name} has {data.sizes[dim]} regions without labels, the system has {len(regions)}. Give one value per region, or "
-                    f"labels to choose by: .assign_coords({dim}=labels).sel({dim}=...).{way}"
-                )
-            continue
-        labels = data[dim].values.tolist()
-        known = regions.tolist()
-        own, wanted = set(labels), set(known)
-        repeated = _repeated(labels)
-        missing = [str(v) for v in known if v not in own]
-        extra = [str(v) for v in labels if v not in wanted]
-        if repeated or missing or extra:
-            said = [f"{what} {names[:5]}" for what, names in (("repeats", repeated), ("lacks", missing), ("has unknown", extra)) if names]
-            shown = f"{known[:5]}{'...' if len(known) > 5 else ''}"
-            raise ValueError(
-                f"{name} {' and '.join(said)} along {dim!r}; the system has the regions {shown}, needs a value for each, once. "
-                f"Select them: .sel({dim}=...)."
-            )
-        if labels != known:
-            data = data.sel({dim: regions})
-    return data
 
 
 def to_value(raw: object, spec: Spec, dims: Dims, regions: np.ndarray, *, inner: tuple[str, ...] = ()) -> Value:
@@ -192,6 +157,8 @@ def to_value(raw: object, spec: Spec, dims: Dims, regions: np.ndarray, *, inner:
         )
     if spec.matrix:
         value = one_region_order(value)
+    if spec.members is not None and REGION in value.dims:
+        value = spread_out(value, spec.members, regions, spec.path)
     value = dims.align(align_regions(value, regions, spec.path))
     own = tuple(d for d in dims.sizes if d in value.dims)
     wanted = tuple(d for d in (*inner, REGION, REGION_OTHER) if d in value.dims)
