@@ -14,6 +14,7 @@ import xarray as xr
 from xmass.core.model import NeuralMass
 from xmass.labelled.held import SLACK, Held, held_series
 from xmass.labelled.parameters import Spec, input_unit
+from xmass.labelled.parts import members_of
 from xmass.labelled.schema import TIME
 from xmass.labelled.stimulus import Stimulus
 from xmass.labelled.suggest import nearest
@@ -92,7 +93,7 @@ def resolve_inputs(
         known = [i.name for i in model.inputs]
         if name not in known:
             raise KeyError(f"inputs has {name!r}, which {type(model).__name__} lacks{nearest(name, known)}")
-        spec = Spec(f"inputs[{name!r}]", raw, input_unit(model, name), "")
+        spec = Spec(f"inputs[{name!r}]", raw, input_unit(model, name), "", members=members_of(model, name, regions))
         if isinstance(raw, Stimulus):
             found.append(Drive(name, terms=raw.hold(spec.path, spec.unit, dims, regions, start * dt, stop * dt, dt)))
         elif callable(raw) and not isinstance(raw, xr.DataArray) and not hasattr(raw, "unit"):
