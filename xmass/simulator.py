@@ -325,7 +325,7 @@ def _simulate(resolved: Resolved, attrs: dict[str, Any], progress: bool | None) 
 
 
 def _field_arrays(model: NeuralMass) -> list[xr.DataArray]:
-    parts = (model, *(process for _, _, process in noise_fields(model)))
+    parts = (model, *(process for _, _, process in noise_fields(model) if isinstance(process, Noise)))
     return [v for part in parts for f in dataclasses.fields(part) if isinstance(v := getattr(part, f.name), xr.DataArray)]
 
 

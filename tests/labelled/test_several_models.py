@@ -14,7 +14,7 @@ DIMS = ("region", "region_other")
 WEIGHTS = np.array(
     [[0.0, 0.5, 0.2, 0.1, 0.4], [0.3, 0.0, 0.6, 0.2, 0.1], [0.1, 0.2, 0.0, 0.9, 0.3], [0.4, 0.1, 0.5, 0.0, 0.2], [0.2, 0.8, 0.1, 0.3, 0.0]]
 )
-SC = xr.Dataset({"weights": (DIMS, WEIGHTS), "distances": (DIMS, 3.0 * (WEIGHTS > 0))}, {d: REGIONS for d in DIMS})
+SC = xr.Dataset({"weights": (DIMS, WEIGHTS), "distances": (DIMS, 3.0 * (WEIGHTS > 0))}, dict.fromkeys(DIMS, REGIONS))
 KINDS = xr.DataArray(["fast", "slow", "fast", "slow", "slow"], dims="region", coords={"region": REGIONS})
 FAST, SLOW = [0, 2], [1, 3, 4]
 
