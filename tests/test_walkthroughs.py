@@ -25,15 +25,105 @@ def example(name):
     return module
 
 
+noise = example("noise_and_ensembles")
 concepts = example("key_concepts")
 dynamics = example("models_and_dynamics")
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["key_concepts", "models_and_dynamics"])
+@pytest.mark.parametrize("name", ["noise_and_ensembles", "key_concepts", "models_and_dynamics"])
 def test_an_example_runs_and_draws(name, tmp_path):
     subprocess.run([sys.executable, EXAMPLES / f"{name}.py"], cwd=tmp_path, check=True, capture_output=True, timeout=300)
     assert len(list(tmp_path.glob("*.png"))) >= 3
+
+
+# ---------------------------------------------------------------------------------------------------------------- A, noise and ensembles
+@pytest.fixture(scope="module")
+def samples():
+    return noise.noises()
+
+
+@pytest.mark.parametrize(("name", "tau", "lag_one"), [("OU, tau 5 ms", 5.0, 0.98020), ("OU, tau 40 ms", 40.0, 0.99750)])
+def test_ou_noise_has_its_autocorrelation_and_its_standard_deviation(samples, name, tau, lag_one):
+    x = samples[name]
+    steps, regions, rho = x.sizes["time"], x.sizes["region"], np.exp(-0.1 / tau)
+    assert rho == pytest.approx(lag_one, abs=5e-6)
+    # four standard errors: of an autoregression sqrt((1 - rho^2) / n); of a variance sqrt(2 sum(rho^2k) / n), half of it of its root
+    assert noise.lag_one(x) == pytest.approx(rho, abs=4 * np.sqrt((1 - rho**2) / (steps * regions)))
+    assert float(np.sqrt((x**2).mean())) == pytest.approx(1.0, abs=4 * np.sqrt(tau / 0.1 / 2 / (steps * regions)))
+
+
+def test_white_noise_has_no_memory(samples):
+    x = samples["white"]
+    assert dict(x.sizes) == {"time": 1000, "region": 2000}
+    assert noise.lag_one(x) == pytest.approx(0.0, abs=4 / np.sqrt(x.size))
+    assert float(x.std()) == pytest.approx(1 / np.sqrt(0.1), rel=4 / np.sqrt(2 * x.size))  # sigma / sqrt(dt)
+
+
+@pytest.mark.parametrize(("name", "sd", "spread", "lag_one"), [("OU, tau 40 ms", 0.67, 0.21, 0.9911), ("OU, tau 5 ms", 0.94, 0.14, 0.9749)])
+def test_a_single_trace_of_100_ms_does_not_show_it(samples, name, sd, spread, lag_one):
+    # what one trace says once its mean is removed, and how much that varies: four standard errors of 2000 traces, and the rounding
+    single = samples[name].std("time")
+    regions = single.sizes["region"]
+    assert float(single.mean()) == pytest.approx(sd, abs=4 * spread / np.sqrt(regions) + 0.005)
+    assert float(single.std()) == pytest.approx(spread, abs=4 * spread / np.sqrt(2 * regions) + 0.005)
+    centred = samples[name] - samples[name].mean("time")
+    both = (centred.isel(time=slice(None, -1)).values * centred.isel(time=slice(1, None)).values).mean(0) / (centred**2).mean("time").values
+    assert both.mean() == pytest.approx(lag_one, abs=1e-3)
+
+
+def test_a_node_is_silent_without_noise_and_fluctuates_with_it():
+    silent, noisy = noise.one_run(None), noise.one_run(0.1)
+    # the radius decays as e^(-0.05 t), and a little faster: 0.1 e^-10 = 4.5e-6 at the end
+    assert 1e-6 < float(np.hypot(silent.x, silent.y)[-1, 0]) < 0.1 * np.exp(-10) * 1.001
+    assert 0.05 < float(noisy.x.sel(time=slice(100, 200)).std()) < 0.5
+    assert noisy.x.dims == silent.x.dims
+
+
+def test_the_fluctuations_of_a_linear_node_are_those_of_the_lyapunov_equation():
+    # 0.2325 and 0.3820 are of the linear theory: they hold without the cubic term, beta = 0. Four standard errors: 4000 regions at 5
+    # times 10 ms apart, where the memory of 20 ms leaves no less than 4000 independent numbers
+    theory, found = noise.linear_theory(), noise.stationary(0.0)
+    assert (theory["x"], theory["y"]) == (pytest.approx(0.2325, abs=5e-5), pytest.approx(0.3820, abs=5e-5))
+    for state in ("x", "y"):
+        assert found[state] == pytest.approx(theory[state], rel=4 / np.sqrt(2 * 4000))
+
+
+def test_the_cubic_term_makes_the_fluctuations_smaller():
+    # with beta = 1 a loop in numpy, exact steps of the noise and the midpoint rule for the node, gives 0.184 and 0.225
+    rng = np.random.default_rng(0)
+    n, dt, a, w, decay = 4000, 0.1, -0.05, 0.3, np.exp(-0.1 / 20)
+    x, y, eta = np.zeros(n), np.zeros(n), 0.1 * rng.normal(size=n)
+
+    def drift(x, y, eta):
+        growth = a - x**2 - y**2
+        return growth * x - w * y + eta, growth * y + w * x
+
+    for _ in range(2000):
+        fx, fy = drift(x, y, eta)
+        fx, fy = drift(x + dt / 2 * fx, y + dt / 2 * fy, eta)
+        x, y, eta = x + dt * fx, y + dt * fy, decay * eta + 0.1 * np.sqrt(1 - decay**2) * rng.normal(size=n)
+    found = noise.stationary(1.0)
+    for state, values, expected in (("x", x, 0.184), ("y", y, 0.225)):
+        assert found[state] == pytest.approx(expected, abs=0.004)
+        assert found[state] == pytest.approx(np.sqrt((values**2).mean()), rel=4 / np.sqrt(4000))  # of both
+
+
+def test_an_ensemble_is_one_run_with_the_dim_batch():
+    trials = noise.ensemble()
+    assert dict(trials.x.sizes) == {"batch": 12, "time": 2000, "region": 1}
+    assert trials.seed.dims == ("batch",)
+    assert len({float(v) for v in trials.x.isel(time=-1, region=0)}) == 12
+    network = noise.network_ensemble().x
+    assert dict(network.sizes) == {"batch": 4, "time": 1000, "region": 8}
+    assert len(np.unique(network.isel(time=-1))) == 32
+
+
+def test_runs_are_repeated_bit_for_bit():
+    trials = noise.ensemble().x
+    np.testing.assert_array_equal(noise.ensemble().x, trials)
+    assert not bool((noise.ensemble(seed=5).x == trials).any())
+    np.testing.assert_array_equal(noise.ensemble(30).x.isel(batch=slice(12)), trials)
 
 
 # ---------------------------------------------------------------------------------------------------------------- B, key concepts
