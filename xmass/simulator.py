@@ -101,7 +101,7 @@ class Simulator:
             raise ValueError(f"tile={self.tile!r}, needs a positive whole number of runs.")
         object.__setattr__(self, "regions", self._region_labels())
         check_system(self._system)
-        warn_exp_euler(self._system, self.method, dt)
+        warn_exp_euler(self._system, str(self.method), dt)
 
     def _scheme(self) -> str:
         """The scheme: what was asked for, else that of the model, else Heun's."""
@@ -150,7 +150,7 @@ class Simulator:
     def config(self) -> Config:
         """The same, as the resolver takes it."""
         assert isinstance(self.regions, np.ndarray)
-        return Config(self._system, self.dt, self.method, self.regions, self.tile, self.precision, self.frozen_coupling, self.bounds)
+        return Config(self._system, self.dt, str(self.method), self.regions, self.tile, self.precision, self.frozen_coupling, self.bounds)
 
     def parameters(self, monitors: Monitors = None) -> xr.Dataset:
         """Every parameter by its path, with value, unit and meaning; those of the monitors' observations too.

@@ -164,7 +164,7 @@ def _steps(
         slot = lax.rem(t0 + q0, jnp.int32(history))
         rings, sums = loop[1], {}
         for key, index in contracted(program):
-            own = program.projections[index].delay.levels[depth]
+            own = program.projections[index].delay.levels[depth]  # type: ignore[union-attr]
             length = level.block + program.ahead
             before = None if outer is None else lax.dynamic_slice_in_dim(outer[0][key, index], q0 - outer[1], length, axis=1)
             if own.groups or before is None:

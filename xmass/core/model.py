@@ -177,7 +177,7 @@ class Mixed(NeuralMass):
 
     def drift(self, s: SimpleNamespace, u: SimpleNamespace) -> dict[str, Any]:
         """Derivatives of all states, per ms."""
-        rates = {}
+        rates: dict[str, Any] = {}
         for key, model in self.parts:
             made = model.drift(SimpleNamespace(**_own(vars(s), key)), SimpleNamespace(**_own(vars(u), key)))
             scale = per_ms(model)

@@ -366,7 +366,7 @@ def _program(
     reads_end = any(isinstance(n.input, Source) and n.input.kind == "output" for n in graph.nodes)
     ahead = 1 if reads_end else (0 if frozen else STAGES_AHEAD.get(config.method, 0))
     runs = int(np.prod(tuple(sizes.values()), dtype=np.int64))
-    width = tile_width(config.tile, runs, structure_dims(config.system, values, sizes) if couplings else (), sizes)
+    width = tile_width(config.tile, runs, structure_dims(config.system, values, sizes) if isinstance(config.system, Network) else (), sizes)
     past = _past_steps(model, values, config)
     structures = None
     if isinstance(config.system, Network) and couplings:

@@ -13,10 +13,11 @@ import xarray as xr
 from xmass.core.waves import Wave
 from xmass.labelled.held import SLACK, Held, held_series
 from xmass.labelled.parameters import Spec
+from xmass.labelled.regions import align_regions
 from xmass.labelled.schema import LAG, REGION, REGION_OTHER, TIME, UNITS
 from xmass.labelled.unit_bridge import canonical, is_brainunit, is_pint
 from xmass.labelled.units import dequantify, to_declared
-from xmass.labelled.values import Dims, align_regions, to_value
+from xmass.labelled.values import Dims, to_value
 
 _SHOWN = 3
 
