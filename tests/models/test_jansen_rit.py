@@ -183,6 +183,16 @@ def test_rest_and_alpha_coexist_between_the_hopf_bifurcation_and_the_saddle_node
     assert float(alpha.max() - alpha.min()) > 1.0 and 10.3 < frequency_and_mean(alpha)[0] < 11.0
 
 
+def test_slow_spikes_end_where_grimbert_and_faugeras_say():
+    # From zero the column makes slow spikes from the saddle-node on, up to a fold of cycles at 137.38 Hz, and alpha beyond.
+    p = [114.0, 137.0, 138.0]
+    waves = eeg(xm.JansenRitStep(), 12000.0, 8000.0, params=xr.Dataset(coords={"p": p}))
+    spikes, last, alpha = (frequency_and_mean(waves.sel(p=v))[0] for v in p)
+    assert spikes < 1.5 and 3.0 < last < 5.0 and alpha == pytest.approx(10.56, abs=0.05)
+    size = waves.max("time") - waves.min("time")
+    assert float(size.sel(p=137.0)) > 8 > 3 > float(size.sel(p=138.0))
+
+
 def test_the_lower_threshold_is_no_alpha():
     wave = eeg(xm.JansenRitStep(p=220.0, v0=5.52), 6000.0, 4000.0)
     assert (float(wave.min()), float(wave.max())) == (pytest.approx(2.149, abs=2e-3), pytest.approx(11.902, abs=2e-3))
@@ -248,14 +258,18 @@ def heun(y, inputs, steps, dt):
 
 
 def test_item_16_coupling_arrives_at_the_rate_and_its_unit_is_a_rate():
-    net = xm.Network(xm.JansenRitStep.alpha(), SC, coupling=xm.AdditiveCoupling(k=2.0, source="eeg", target="E"))
-    sim = xm.Simulator(net, dt=0.1, precision="float64")
-    assert sim.parameters()["coupling.k"].attrs["units"] == "Hz/mV"
+    # The coupling of Jansen and Rit unless told otherwise, with c_max in Hz; and any other by name.
+    coupling = xm.SigmoidalJansenRitCoupling(k=4.0)
+    assert (coupling.source, coupling.target, coupling.c_max) == ("eeg", "E", 5.0)
+    sim = xm.Simulator(xm.Network(xm.JansenRitStep.alpha(), SC, coupling=coupling), dt=0.1, precision="float64")
+    assert sim.parameters()["coupling.c_max"].attrs["units"] == "Hz"
+    linear = xm.Network(xm.JansenRitStep.alpha(), SC, coupling=xm.AdditiveCoupling(k=2.0, source="eeg", target="E"))
+    assert xm.Simulator(linear, dt=0.1).parameters()["coupling.k"].attrs["units"] == "Hz/mV"
     start = np.random.default_rng(0).uniform(0, 1, (6, 3)) * np.array([0.1, 10, 5, 1, 50, 20])[:, None]
     initial = {s: xr.DataArray(v, dims="region") for s, v in zip(STATES, start)}
     run = sim.run(10.0, initial=initial).isel(time=-1)
     W = SC.weights.values
-    expected = heun(start, lambda y: (0.0, 220.0 + 2.0 * W @ (y[1] - y[2]), 0.0), 100, 1e-4)
+    expected = heun(start, lambda y: (0.0, 220.0 + 4.0 * W @ rate(y[1] - y[2], 6.0), 0.0), 100, 1e-4)
     np.testing.assert_allclose([run[s] for s in STATES], expected, rtol=1e-9)
 
 

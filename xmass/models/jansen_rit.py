@@ -142,7 +142,7 @@ class JansenRitStep(NeuralMass):
         Parameters
         ----------
         p : float, Quantity or DataArray
-            Constant drive [Hz]; the rhythm exists from 89.83 to 315.70 Hz, alone from 113.59 Hz on.
+            Constant drive [Hz]. The rhythm exists from 89.83 to 315.70 Hz; up to 137.4 Hz beside rest or slow spikes.
 
         Examples
         --------
