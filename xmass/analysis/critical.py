@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from xmass.analysis.branch import Crossing, Ended, Field, follow
-from xmass.analysis.rates import INPUTS, Systems, resolved_point, systems_of
+from xmass.analysis.rates import INPUTS, Systems, resolved_point, system_of, systems_of
 from xmass.analysis.stability import Points, Search, find, search_box, start_count, state_attrs, with_dims
 from xmass.core.model import noise_fields
 from xmass.labelled.parameters import Spec, node_of, system_parameters
@@ -157,7 +157,7 @@ class _Place:
 
 def _spec(sim: Simulator, parameter: str) -> Spec:
     """What is declared of the parameter, if the equations read it as a number."""
-    model, specs = node_of(sim.system), system_parameters(sim.system)
+    model, specs = node_of(system_of(sim)), system_parameters(system_of(sim))
     inputs = {f"{INPUTS}.{i.name}": Spec(f"{INPUTS}.{i.name}", 0.0, i.unit, i.meaning) for i in model.inputs}
     noises = tuple(f"{path}." for path, _, _ in noise_fields(model))
     read = {p: s for p, s in specs.items() if not (s.matrix or s.per_run or p.startswith((*noises, f"{INITIAL}.")))} | inputs
@@ -231,7 +231,7 @@ def _chosen(points: Points, place: _Place, near: Mapping[str, Any] | None) -> tu
         return None
     states, regions = place.systems.equations.states, place.systems.equations.regions
     if near:
-        units = {s.name: s.unit for s in node_of(place.resolved.config.system).states}
+        units = {s.name: s.unit for s in place.systems.equations.model.states}
         unknown = [n for n in near if n not in states]
         if unknown:
             raise KeyError(f"near has {unknown[0]!r}, which is no state{nearest(unknown[0], states)}")

@@ -16,7 +16,7 @@ import xarray as xr
 from xmass.core.coupling import Coupling
 from xmass.core.model import NeuralMass, Uniform, bound, declared_parameters, noise_fields, per_ms, replace
 from xmass.labelled.network import Network
-from xmass.labelled.parameters import node_of
+from xmass.labelled.parameters import System, node_of
 from xmass.labelled.resolve import Request, Resolved, resolve
 from xmass.labelled.schema import INITIAL, LAG, REGION, REGION_OTHER, SEED, TIME, WEIGHTS
 from xmass.labelled.values import Value
@@ -25,6 +25,7 @@ from xmass.simulator import Simulator
 INPUTS = "inputs"
 _ELEMENTS = 4_000_000
 _LENGTHS = tuple(4 * 16**k for k in range(8))
+_FEW = 16
 _RANGE_STEPS = 1000
 
 Point = dict[str, np.ndarray]
@@ -91,17 +92,13 @@ def compiled(equations: Equations) -> Compiled:
     def ranges(x: jax.Array, i: jax.Array, own: dict, shared: dict, dt: jax.Array, low: jax.Array, high: jax.Array) -> Any:
         def step(_: int, carry: tuple) -> tuple:
             x, least, most = carry
-            k1 = at(x, i, own, shared)
-            k2 = at(x + 0.5 * dt * k1, i, own, shared)
-            k3 = at(x + 0.5 * dt * k2, i, own, shared)
-            k4 = at(x + dt * k3, i, own, shared)
-            x = jnp.clip(x + dt / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4), low, high)
+            x = jnp.clip(x + dt * at(x, i, own, shared), low, high)
             return x, jnp.minimum(least, x), jnp.maximum(most, x)
 
         return jax.lax.fori_loop(0, _RANGE_STEPS, step, (x, x, x))
 
     one = (0, 0, None, None)
-    return Compiled(jax.jit(jax.vmap(at, one)), jax.jit(jax.vmap(both, one)), jax.jit(jax.vmap(ranges, (*one, None, None, None))))
+    return Compiled(jax.jit(jax.vmap(at, one)), jax.jit(jax.vmap(both, one)), jax.jit(jax.vmap(ranges, (*one, 0, None, None))))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -140,8 +137,10 @@ class Systems:
         return f, j
 
     def ranges(self, x: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """End, least and greatest value of trajectories of 1000 steps."""
-        end, least, most = self._call(compiled(self.equations).ranges, x, index, self.dt, self.lower, self.upper)
+        """End, least and greatest value of trajectories of 1000 steps of Euler's method, of dt or what the equations allow."""
+        fastest = np.abs(self.both(x, index)[1]).sum(axis=2).max(axis=1)
+        dt = np.where(np.isfinite(fastest), np.minimum(self.dt, 0.5 / np.maximum(fastest, 1e-300)), self.dt)
+        end, least, most = self._call(compiled(self.equations).ranges, x, index, dt=dt)
         return end, least, most
 
     def point(self, system: int) -> Point:
@@ -152,25 +151,34 @@ class Systems:
         """The one system that reads ``point``."""
         return dataclasses.replace(self, shared=point, own={}, sizes={})
 
-    def _call(self, function: Callable[..., Any], x: np.ndarray, index: np.ndarray, *more: Any) -> list[np.ndarray]:
+    def _call(self, function: Callable[..., Any], x: np.ndarray, index: np.ndarray, dt: np.ndarray | None = None) -> list[np.ndarray]:
         """Call in blocks that fit into memory, each padded to one of a few lengths, as every length is compiled."""
         block = max(_ELEMENTS // self.equations.size**2, 1)
+        lengths = _LENGTHS if self.equations.size > _FEW else _LENGTHS[1:]
         parts = []
         with jax.enable_x64(True):
             for first in range(0, len(x), block):
-                rows, at = x[first : first + block], index[first : first + block]
-                pad = min(next(length for length in _LENGTHS if length >= len(rows)), block) - len(rows)
-                made = function(
-                    np.pad(rows, ((0, pad), (0, 0)), mode="edge"), np.pad(at, (0, pad), mode="edge"), self.own, self.shared, *more
-                )
-                parts.append([np.asarray(m)[: len(rows)] for m in jax.tree.leaves(made)])
+                rows = [v[first : first + block] for v in ((x, index) if dt is None else (x, index, dt))]
+                pad = min(next(length for length in lengths if length >= len(rows[0])), block) - len(rows[0])
+                padded = [np.concatenate([v, np.repeat(v[-1:], pad, axis=0)]) for v in rows]
+                more = () if dt is None else (padded[2], self.lower, self.upper)
+                made = function(*padded[:2], self.own, self.shared, *more)
+                parts.append([np.asarray(m)[: len(rows[0])] for m in jax.tree.leaves(made)])
         return [np.concatenate(p) for p in zip(*parts)]
+
+
+def system_of(sim: Simulator) -> System:
+    """What a Simulator integrates, if it has equations."""
+    if not isinstance(sim, Simulator):
+        raise TypeError(f"sim is a {type(sim).__name__}, needs a Simulator: xm.Simulator(model, dt=0.1).")
+    if not isinstance(sim.system, NeuralMass | Network):
+        raise TypeError(f"sim simulates a {type(sim.system).__name__}, which has no equations: give a model or a Network.")
+    return sim.system
 
 
 def resolved_point(sim: Simulator, params: xr.Dataset | None, inputs: Mapping[str, Any] | None) -> Resolved:
     """Parameters and constant inputs, checked and aligned as a run would."""
-    if not isinstance(sim, Simulator):
-        raise TypeError(f"sim is a {type(sim).__name__}, needs a Simulator: xm.Simulator(model, dt=0.1).")
+    system_of(sim)
     for name, value in (inputs or {}).items():
         if isinstance(value, xr.DataArray) and TIME in value.dims:
             raise ValueError(
@@ -181,10 +189,11 @@ def resolved_point(sim: Simulator, params: xr.Dataset | None, inputs: Mapping[st
 
 def systems_of(sim: Simulator, resolved: Resolved) -> Systems:
     """The equations at every point of a resolved request."""
-    model = node_of(sim.system)
+    system = system_of(sim)
+    model = node_of(system)
     if model.scheme and type(model).drift is NeuralMass.drift:
         raise TypeError(f"{type(model).__name__} has a step of its own and no drift(s, u): fixed points are those of the drift.")
-    couplings = sim.system.couplings if isinstance(sim.system, Network) else {}
+    couplings = system.couplings if isinstance(system, Network) else {}
     regions = len(resolved.config.regions)
     bank = regions > 1 and not couplings
     read = _read(resolved, model, couplings)

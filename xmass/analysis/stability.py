@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xmass.analysis.newton import damped_newton, distinct, polished
-from xmass.analysis.rates import Systems, kept_coords, resolved_point, systems_of
+from xmass.analysis.rates import Systems, kept_coords, resolved_point, system_of, systems_of
 from xmass.labelled.parameters import node_of, unit_of
 from xmass.labelled.provenance import VERSIONS, Encoder, canonical_json, versions
 from xmass.labelled.resolve import Resolved
@@ -23,7 +23,7 @@ FIXED_POINT = "fixed_point"
 MODE = "mode"
 EIGENVALUES = "eigenvalues"
 STABLE = "stable"
-_NODE_STARTS, _NETWORK_STARTS, _IN_ALL = 512, 64, 32768
+_NODE_STARTS, _NETWORK_STARTS, _FEWEST, _IN_ALL = 512, 128, 64, 32768
 _KICKS = 8
 _LARGE = 1e8
 _LINE = 8
@@ -67,7 +67,7 @@ def fixed_points(
         Where to look, by state: starts are drawn there, and points outside are left out.
     starts : int, optional
         Number of starts per point; 512 for one region (in a sweep of more than 64 points fewer, at least 64, as neighbours try
-        each other's points), 64 for a network.
+        each other's points), 128 for a network.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def start_count(systems: Systems, starts: int | None) -> int:
     """Starts per system: as given, else fewer where there are many systems."""
     if starts is None:
         most = _NODE_STARTS if systems.equations.regions == 1 else _NETWORK_STARTS
-        return max(min(most, _IN_ALL // systems.count), _NETWORK_STARTS)
+        return max(min(most, _IN_ALL // systems.count), _FEWEST)
     if isinstance(starts, bool) or not isinstance(starts, int | np.integer) or starts < 1:
         raise ValueError(f"starts={starts!r}, needs a positive whole number.")
     return int(starts)
@@ -125,7 +125,7 @@ def start_count(systems: Systems, starts: int | None) -> int:
 
 def search_box(sim: Simulator, search: Search | None) -> dict[str, tuple[float, float]]:
     """The ranges that are given, by state, in its unit."""
-    model = node_of(sim.system)
+    model = node_of(system_of(sim))
     names = [s.name for s in model.states]
     box = {}
     for name, given in (search or {}).items():
@@ -143,12 +143,10 @@ def search_box(sim: Simulator, search: Search | None) -> dict[str, tuple[float, 
 def find(systems: Systems, box: dict[str, tuple[float, float]], count: int) -> Points:
     """Fixed points of all systems."""
     x, index, scale = _starts(systems, box, count)
-    first = _roots(systems, x, index, scale[index], box)
-    # what is found at one point of a sweep is tried at the next ones: a branch that few starts reach is not lost between them
-    near = [(first.x[first.system == i], j) for i in range(systems.count) for j in (i - 1, i + 1) if 0 <= j < systems.count]
-    tried = np.concatenate([first.x, *(x for x, _ in near)])
-    at = np.concatenate([first.system, *(np.full(len(x), j) for x, j in near)]).astype(np.int64)
-    points = _roots(systems, tried, at, scale[at], box) if near and len(tried) else first
+    points = _roots(systems, x, index, scale[index], box)
+    if len(points.system):
+        more, at = _further(systems, points)
+        points = _roots(systems, np.concatenate([points.x, more]), (own := np.concatenate([points.system, at])), scale[own], box)
     _refuse_lines(systems, points)
     return points
 
@@ -170,6 +168,26 @@ def _roots(systems: Systems, x: np.ndarray, index: np.ndarray, scale: np.ndarray
     means = (np.round(x / scale, 8) * scale).reshape(len(x), states, -1).mean(axis=2)
     order = np.lexsort((*means.T[::-1], index))
     return Points(index[order], x[order], jacobian[order], scale[order])
+
+
+def _further(systems: Systems, points: Points) -> tuple[np.ndarray, np.ndarray]:
+    """More starts from what was found: where runs go from beside unstable points, and the points of the neighbours in a sweep."""
+    modes, vectors = np.linalg.eig(points.jacobian)
+    lead = np.argmax(modes.real, axis=1)
+    unstable = np.flatnonzero(np.take_along_axis(modes.real, lead[:, None], axis=1)[:, 0] > 0)
+    away = np.take_along_axis(vectors, lead[:, None, None], axis=2)[unstable, :, 0].real
+    kick = 0.1 * away / np.maximum(np.abs(away / points.scale[unstable]).max(axis=1, initial=0.0, keepdims=True), 1e-300)
+    starts, at = [np.zeros((0, points.x.shape[1]))], [np.zeros(0, np.int64)]
+    for sign in (1.0, -1.0) if len(unstable) else ():
+        with np.errstate(all="ignore"):
+            starts.append(systems.ranges(points.x[unstable] + sign * kick, points.system[unstable])[0])
+        at.append(points.system[unstable])
+    for step in (-1, 1):
+        moved = points.system + step
+        inside = (moved >= 0) & (moved < systems.count)
+        starts.append(points.x[inside])
+        at.append(moved[inside])
+    return np.concatenate(starts), np.concatenate(at)
 
 
 def _by_system(index: np.ndarray) -> list[np.ndarray]:
@@ -203,7 +221,7 @@ def _starts(systems: Systems, box: dict[str, tuple[float, float]], count: int) -
     end, least, most = (np.where(calm[:, None], v, around) for v in (end, least, most))
     least, most = (v.reshape(total, _KICKS + 1, states, regions) for v in (least, most))
     bottom, top = least.min(axis=(1, 3))[:, None, :, None], most.max(axis=(1, 3))[:, None, :, None]
-    centre, half = 0.5 * (bottom + top), np.maximum(0.5 * (top - bottom) + 0.1 * np.abs(0.5 * (bottom + top)), 0.1)
+    centre, half = 0.5 * (bottom + top), np.maximum(0.5 * (top - bottom) + 0.1 * np.abs(0.5 * (bottom + top)), 0.5)
     # a draw of the Cauchy distribution: half of the starts are within the range of the runs, one in a hundred is 60 times as far
     uniform = np.repeat(_sobol(count, states), regions, axis=1).reshape(count, states, regions)
     drawn = centre + half * np.tan(np.pi * (np.clip(uniform, 1e-3, 1.0 - 1e-3) - 0.5))
@@ -251,7 +269,7 @@ def _refuse_lines(systems: Systems, points: Points) -> None:
 def _nothing(sim: Simulator, systems: Systems, box: dict[str, tuple[float, float]], count: int) -> str:
     looked = ", ".join(f"{n} from {lo:g} to {hi:g}" for n, (lo, hi) in box.items()) or "around what short runs pass through"
     return (
-        f"no fixed point of {type(node_of(sim.system)).__name__} was found from {count} starts at each of {systems.count} points "
+        f"no fixed point of {type(node_of(system_of(sim))).__name__} was found from {count} starts at each of {systems.count} points "
         f"({looked}): with these parameters the states drift without rest, or the rest is far away. Say where to look: "
         f"search={{{systems.equations.states[0]!r}: (low, high)}}, or change params and inputs."
     )
@@ -293,7 +311,7 @@ def _labelled(sim: Simulator, resolved: Resolved, systems: Systems, points: Poin
 
 def state_attrs(sim: Simulator, name: str) -> dict[str, str]:
     """Unit and meaning of a state."""
-    state = next(s for s in node_of(sim.system).states if s.name == name)
+    state = next(s for s in node_of(system_of(sim)).states if s.name == name)
     return {UNITS: state.unit, **({LONG_NAME: state.meaning} if state.meaning else {})}
 
 
