@@ -182,8 +182,8 @@ def resolve(config: Config, request: Request) -> Resolved:
     stimuli = resolve_inputs(request.inputs, model, dims, config.regions, start, stop, config.dt)
     check_sweeps(dims, specs, values)
     check_values(values, config.system, config.precision, config.dt)
-    stimulated = {d for s in stimuli for d in s.dims}
-    check_used_dims(request.params, stimulated | {d for v in (*values.values(), seeds) if v is not None for d in v.dims})
+    used = {d for s in stimuli for d in s.dims} | ({TIME} if any(path in given for path in timed) else set())
+    check_used_dims(request.params, used | {d for v in (*values.values(), seeds) if v is not None for d in v.dims})
 
     program, structures = _program(config, graph, values, dims.sizes, stimuli, start, stop, starts)
     unread = [n for n in delayed_outputs(config.system) if n not in program.pasts and f"{INITIAL}.{n}" in given]
