@@ -25,7 +25,7 @@ from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION, Missing, decod
 from xmass.labelled.rebuild import labelled, warn_diverged
 from xmass.labelled.record import result_attrs
 from xmass.labelled.resolve import Config, Request, Resolved, resolve
-from xmass.labelled.schema import DIVERGED, INITIAL, LAG, LONG_NAME, REGION, REGION_OTHER, SEED, UNITS
+from xmass.labelled.schema import DIVERGED, INITIAL, LAG, LONG_NAME, REGION, REGION_OTHER, SEED, TIME, UNITS
 from xmass.labelled.units import milliseconds, to_declared
 
 Method = Literal["heun", "euler", "rk4", "exp_euler"]
@@ -333,7 +333,7 @@ def _chunks_of(params: xr.Dataset | None) -> dict[str, int] | None:
     """Chunks that a chunked variable of the parameter Dataset asks for along run dims."""
     if not isinstance(params, xr.Dataset):
         return None
-    found = {str(d): int(c[0]) for d, c in params.chunksizes.items() if d not in (REGION, REGION_OTHER, LAG)}
+    found = {str(d): int(c[0]) for d, c in params.chunksizes.items() if d not in (REGION, REGION_OTHER, LAG, TIME)}
     return found or None
 
 

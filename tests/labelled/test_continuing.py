@@ -184,13 +184,6 @@ def test_a_label_of_the_connectome_gives_way_to_a_name_of_the_run(name):
     xr.testing.assert_equal(run, plain)
 
 
-def test_weights_over_time_are_not_supported_yet():
-    weights = xr.concat([WEIGHTS, 2 * WEIGHTS], "time")
-    said = ["weights has the dim 'time'", "not supported yet", ".isel(time=0)"]
-    refused(lambda: network(SC).run(2.0, params(weights=weights)), ValueError, said)
-    refused(lambda: network(xr.Dataset({"weights": weights}), speed=None).run(2.0), ValueError, said)
-
-
 def test_noise_goes_on_without_its_observers():
     first = noisy().run(4.0, monitors=["x"], initial=START, seed=1, restart=True)
     second = noisy().run(4.0, monitors=["x", "y"], initial=first)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xmass.labelled.monitors import Graph
 from xmass.labelled.parameters import Spec
 from xmass.labelled.schema import TIME, WEIGHTS
 from xmass.labelled.units import to_declared
@@ -52,6 +53,19 @@ def epoch_starts(weights: Mapping[str, xr.DataArray], start: int, stop: int, dt:
     if len(set(found.values())) > 1:
         raise ValueError(f"{sorted(found)} vary at different times, need the same: .reindex(time=..., method='ffill').")
     return next(iter(found.values()), (0,))
+
+
+def check_frames(graph: Graph, starts: tuple[int, ...], start: int, stop: int, dt: float) -> None:
+    """No weights change within the steps that an observation with a state takes, such as the 4 ms of BOLD: it sees their mean."""
+    for node in graph.nodes:
+        frame = node.timing.frame * node.period_in
+        within = [s for s in starts if start < s < stop and s % frame]
+        if node.timing.frame > 1 and within:
+            raise ValueError(
+                f"weights change at {within[0] * dt:g} ms, within a step of {node.observation.name!r}, which advances by "
+                f"{frame * dt:g} ms. Give times of weights that are multiples of that: the nearest is "
+                f"{max(round(within[0] / frame), 1) * frame * dt:g} ms."
+            )
 
 
 def common_step(starts: tuple[int, ...], start: int, stop: int) -> int:

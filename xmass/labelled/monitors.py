@@ -286,16 +286,19 @@ def _describe(of: Any) -> str:
 
 
 def segment_length(graph: Graph, *, row_bytes: int, streams: int, block: int, within: int = 0) -> int:
-    """Steps per segment: a tape and the draws of a segment stay in the cache, all periods fit; it divides ``within``, unless that is 0."""
+    """Steps per segment: a tape and the draws of a segment stay in the cache, all periods fit.
+
+    It divides ``within``, the steps between changes of weights (0: none), as every frame does.
+    """
     limit = max(16, min(512, 1_600_000 // max(row_bytes * streams, 1)))
     periods = [n.period for n in graph.nodes if not n.observation.reduces]
     frames = [n.timing.frame * n.period_in for n in graph.nodes if n.timing.frame > 1]
     most = max(limit, 200_000_000 // max(row_bytes * streams, 1))
     if not within:
         return choose_segment(periods, frames, block=block, limit=limit, most=most)
-    if any(within % f for f in frames):
+    try:
+        return choose_segment([*periods, within], frames, block=block, limit=min(limit, within), most=within)
+    except ValueError as error:
         raise ValueError(
-            f"weights change every {within} steps and the monitors advance by {sorted(set(frames))} steps: a change would fall between. "
-            "Give times of weights that are multiples of that."
-        )
-    return choose_segment([*periods, within], frames, block=block, limit=min(limit, within), most=within)
+            f"{error} The weights change every {within} steps, so that a segment is no longer; they may change less often."
+        ) from None

@@ -17,7 +17,7 @@ from xmass.core.observe import Source
 from xmass.core.program import Link, Program
 from xmass.labelled import noises
 from xmass.labelled.continuing import check_observers, check_sweeps, unknown_initial
-from xmass.labelled.epochs import common_step, epoch_starts, timed_weights
+from xmass.labelled.epochs import check_frames, common_step, epoch_starts, timed_weights
 from xmass.labelled.initial import first_step, in_steps_of, initial_items, initial_values
 from xmass.labelled.inputs import Drive, input_arrays, resolve_inputs
 from xmass.labelled.monitors import Graph, Monitors, build_graph, check_functions, segment_length
@@ -185,6 +185,7 @@ def resolve(config: Config, request: Request) -> Resolved:
     used = {d for s in stimuli for d in s.dims} | ({TIME} if any(path in given for path in timed) else set())
     check_used_dims(request.params, used | {d for v in (*values.values(), seeds) if v is not None for d in v.dims})
 
+    check_frames(graph, starts, start, stop, config.dt)
     program, structures = _program(config, graph, values, dims.sizes, stimuli, start, stop, starts)
     unread = [n for n in delayed_outputs(config.system) if n not in program.pasts and f"{INITIAL}.{n}" in given]
     if unread:

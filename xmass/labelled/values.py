@@ -139,7 +139,8 @@ def to_value(raw: object, spec: Spec, dims: Dims, regions: np.ndarray, *, inner:
             )
         return _checked(Value((), array, ()), spec, None)
     if TIME in value.dims and TIME not in inner:
-        raise ValueError(f"{spec.path} has the dim 'time'; only inputs and weights may vary in time. Give it to inputs=.")
+        fix = "Take one of its times: .isel(time=0)." if spec.matrix else "Give it to inputs=."
+        raise ValueError(f"{spec.path} has the dim 'time'; only inputs and weights may vary in time. {fix}")
     if LAG in value.dims and LAG not in inner:
         raise ValueError(f"{spec.path} has the dim 'lag'; only initial states have a history. Rename it: .rename(lag='point').")
     if REGION_OTHER in value.dims and not spec.matrix:
