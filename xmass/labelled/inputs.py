@@ -95,7 +95,7 @@ def resolve_inputs(
             raise KeyError(f"inputs has {name!r}, which {type(model).__name__} lacks{nearest(name, known)}")
         spec = Spec(f"inputs[{name!r}]", raw, input_unit(model, name), "", members=members_of(model, name, regions))
         if isinstance(raw, Stimulus):
-            found.append(Drive(name, terms=raw.hold(spec.path, spec.unit, dims, regions, start * dt, stop * dt, dt)))
+            found.append(Drive(name, terms=raw.hold(spec, dims, regions, start * dt, stop * dt, dt)))
         elif callable(raw) and not isinstance(raw, xr.DataArray) and not hasattr(raw, "unit"):
             made = Drive(name, function=raw, steps=(start, stop))
             made.called(np.arange(start, min(start + 2, stop)) * dt, len(regions))  # a function that cannot be used is found here

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xmass.labelled.held import SLACK, Held
+from xmass.labelled.parameters import Spec
 from xmass.labelled.schema import REGION, TIME, UNITS, time_attrs
 from xmass.labelled.term import Term, amplitude_of, stamps
 from xmass.labelled.unit_bridge import canonical
@@ -84,9 +85,9 @@ class Stimulus(eqx.Module):
         """All numbers of all terms, with names for messages."""
         return [found for term in self.terms for found in term.arrays()]
 
-    def hold(self, path: str, unit: str, dims: Dims, regions: np.ndarray, start: float, stop: float, dt: float) -> tuple[Held, ...]:
-        """The terms as arrays, in a unit and on the regions of a system; series must cover the times from ``start`` to ``stop`` [ms]."""
-        return tuple(term.hold(path, unit, dims, regions, start, stop, dt) for term in self.terms)
+    def hold(self, spec: Spec, dims: Dims, regions: np.ndarray, start: float, stop: float, dt: float) -> tuple[Held, ...]:
+        """The terms as arrays, as the input ``spec`` needs them; series must cover the times from ``start`` to ``stop`` [ms]."""
+        return tuple(term.hold(spec, dims, regions, start, stop, dt) for term in self.terms)
 
     def at(self, times: Any, *, unit: str | None = None) -> xr.DataArray:
         """The values at some times, as a run whose steps start there takes them.
@@ -126,7 +127,8 @@ class Stimulus(eqx.Module):
         slack = SLACK * (float(np.diff(at).min()) if at.size > 1 else 1.0)
         shape = (at.size, labels.size, dims.runs)
         total = np.zeros(shape)
-        for term in self.hold("the stimulus", declared or "1", dims, labels, float(at[0]), float(at[-1]), 0.0):
+        spec = Spec("the stimulus", self, declared or "1", "")
+        for term in self.hold(spec, dims, labels, float(at[0]), float(at[-1]), 0.0):
             total += np.broadcast_to(term.rows(dims.sizes, np.arange(dims.runs), at, slack), shape)
         made = xr.DataArray(
             np.moveaxis(total, -1, 0).reshape(*dims.shape, at.size, labels.size),

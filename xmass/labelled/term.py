@@ -88,11 +88,11 @@ class Term(eqx.Module):
         amplitude = (self.amplitude * factor).drop_attrs(deep=False).assign_attrs(self.amplitude.attrs)
         return Term(self.name, amplitude, self.wave)
 
-    def hold(self, path: str, unit: str, dims: Dims, regions: np.ndarray, start: float, stop: float, dt: float) -> Held:
+    def hold(self, spec: Spec, dims: Dims, regions: np.ndarray, start: float, stop: float, dt: float) -> Held:
         """As arrays: in the unit of the input, on the regions of the system, run dims aligned by label."""
-        name = f"{path} ({self.name})"
-        amplitude, parts = self._on(regions, name)
-        spec = Spec(name, amplitude, unit, "")
+        name = f"{spec.path} ({self.name})"
+        amplitude, parts = self._on(regions, regions if spec.members is None else spec.members, name)
+        spec = spec._replace(path=name, value=amplitude)
         if self.wave is None:
             if TIME in amplitude.dims:
                 return held_series(amplitude, spec, dims, regions, start, stop)
@@ -103,18 +103,23 @@ class Term(eqx.Module):
                 f"{name} has {self.wave.shortest} of {shortest:g} ms, less than dt={dt:g} ms: a step takes the stimulus at its start, and "
                 f"would miss it. Take at least {dt:g} ms, or a smaller dt."
             )
-        found = {n: to_value(v, Spec(f"{n} of {name}", v, self.wave.units[n], ""), dims, regions) for n, v in parts.items()}
+        found = {
+            n: to_value(v, spec._replace(path=f"{n} of {name}", value=v, unit=self.wave.units[n]), dims, regions) for n, v in parts.items()
+        }
         return Held(to_value(amplitude, spec, dims, regions), wave=self.wave, parts={**dict.fromkeys(self.wave.units), **found})
 
-    def _on(self, regions: np.ndarray, name: str) -> tuple[xr.DataArray, dict[str, xr.DataArray]]:
-        """Amplitude and parameters on all regions of the system: an amplitude of 0 where the term does not reach."""
+    def _on(self, regions: np.ndarray, driven: np.ndarray, name: str) -> tuple[xr.DataArray, dict[str, xr.DataArray]]:
+        """Amplitude and parameters on all regions of the system: an amplitude of 0 where the term does not reach.
+
+        ``driven`` are the regions that have the input.
+        """
         labels, parts, amplitude = self.labels, self.parts(), self.amplitude
         if labels is None:
             return amplitude, parts
-        known = set(regions.tolist())
+        known = set(driven.tolist())
         if unknown := [str(v) for v in labels if v not in known]:
-            shown = f"{regions.tolist()[:5]}{'...' if len(regions) > 5 else ''}"
-            raise ValueError(f"{name} has unknown {unknown[:5]} along 'region'; the system has the regions {shown}. Take some of those.")
+            shown, which = f"{driven.tolist()[:5]}{'...' if len(driven) > 5 else ''}", "system" if len(driven) == len(regions) else "model"
+            raise ValueError(f"{name} has unknown {unknown[:5]} along 'region'; the {which} has the regions {shown}. Take some of those.")
         if REGION not in amplitude.dims:
             amplitude = on_regions(amplitude, labels)
         wide = {n: v.reindex({REGION: regions}).fillna(v.isel({REGION: 0}, drop=True)) if REGION in v.dims else v for n, v in parts.items()}
