@@ -294,3 +294,27 @@ def test_item_16_weights_of_the_network_of_momi_are_symmetric_and_reach_three_in
         return g_l * L @ y[0], 220.0 + g_f * L @ (y[1] - y[2]), -g_b * L @ (y[1] - y[2])
 
     np.testing.assert_allclose([run[s] for s in STATES], heun(start, inputs, 100, 1e-4), rtol=1e-9)
+
+
+def test_indirect_names_states():
+    class Wrong(xm.NeuralMass):
+        states = (xm.State("x", 0.0, "1"), xm.State("v", 0.0, "1/ms"))
+        inputs = (xm.Input("v", "1/ms^2"),)
+        indirect = ("y",)
+
+        def drift(self, s, u):
+            return dict(x=s.v, v=u.v)
+
+    with pytest.raises(ValueError, match=r"indirect=\('y',\), needs names of its states; 'y' is none"):
+        xm.Simulator(Wrong(), dt=0.1)
+
+    class Lacking(Wrong):
+        indirect = ()
+
+    with pytest.raises(ValueError, match=r"no direct input for the states \['x'\]"):
+        xm.Simulator(Lacking(), dt=0.1)
+
+    class Right(Wrong):
+        indirect = ("x",)
+
+    assert float(xm.Simulator(Right(), dt=0.1).run(1.0, inputs={"v": 2.0}).x[-1, 0]) == pytest.approx(1.0)
