@@ -383,7 +383,7 @@ def functions():
 def pair(takes, lead=()):
     rng = np.random.default_rng(0)
     simulated, recorded = (rng.normal(size=(*lead, 30, 4)).cumsum(axis=-2) for _ in range(2))
-    if takes == "fc":
+    if takes in ("fc", "fcd"):
         return tuple(np.stack([np.corrcoef(s.T) for s in v.reshape(-1, 30, 4)]).reshape(*lead, 4, 4) for v in (simulated, recorded))
     return simulated, recorded
 

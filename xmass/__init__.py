@@ -6,6 +6,8 @@ from xmass.analysis.compare import compare
 from xmass.analysis.connectivity import average_fc, functional_connectivity
 from xmass.analysis.critical import critical
 from xmass.analysis.decision import decision
+from xmass.analysis.distributions import ks_distance, wasserstein_distance
+from xmass.analysis.dynamic import fcd, fcd_distribution
 from xmass.analysis.inhibition import critical_coupling, inhibition_control
 from xmass.analysis.iterative_inhibition import iterative_inhibition_control
 from xmass.analysis.preprocess import preprocess
@@ -143,12 +145,15 @@ __all__ = [
     "critical_coupling",
     "datasets",
     "decision",
+    "fcd",
+    "fcd_distribution",
     "fixed_points",
     "functional_connectivity",
     "inhibition_control",
     "intrinsic_frequency",
     "io",
     "iterative_inhibition_control",
+    "ks_distance",
     "list_models",
     "normalize",
     "objectives",
@@ -162,5 +167,6 @@ __all__ = [
     "time_field",
     "units",
     "viz",
+    "wasserstein_distance",
     "whole_rows",
 ]

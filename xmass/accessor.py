@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
 
-from xmass.analysis import functional_connectivity, intrinsic_frequency, preprocess
+from xmass.analysis import fcd, functional_connectivity, intrinsic_frequency, preprocess
 from xmass.analysis.table import ComparisonTable
 from xmass.labelled import units
 
@@ -27,6 +27,10 @@ class DataArrayAccessor:
     def fc(self, *, dim: str | None = None) -> xr.DataArray:
         """:func:`xmass.functional_connectivity`."""
         return functional_connectivity(self._data, dim=dim)
+
+    def fcd(self, *, window: Any = None, step: Any = None, dim: str | None = None) -> xr.DataArray:
+        """:func:`xmass.fcd`."""
+        return fcd(self._data, window=window, step=step, dim=dim)
 
     def preprocess(
         self,

@@ -42,6 +42,9 @@ def rows(precision: str) -> Iterator[Comparison]:
     yield references.compare_balloon("numpy_heun", precision=precision)
     for kind in ("temporal_average", "subsample"):
         yield references.compare_average(kind, precision=precision)
+    for number in (1, 2, 3):
+        yield references.compare_fcd(number, precision=precision)
+    yield references.compare_fcd_distances(precision=precision)
 
 
 def table() -> str:

@@ -47,6 +47,10 @@ NETWORKS = (
 )
 
 
+ANALYSIS64 = 1e-12
+"""Of correlations of correlations of 83 samples in float64: two orders above what is measured."""
+
+
 class Comparison(NamedTuple):
     """One run of a case: ours and theirs with the same dims, and the tolerance as a fraction of the range."""
 
@@ -308,3 +312,30 @@ def compare_average(kind: str, *, precision: str = "float64") -> Comparison:
     parts = [bare(seen[m].rename({f"{m}_time": f"time_{kind}", "region": "node"})) for m in monitors]
     ours = xr.concat(parts, "variable").assign_coords(variable=["var0", "var1"])
     return Comparison("observation_averages", f"tvb_{kind}", kind, ours, bare(ds[kind]), FLOAT64 if precision == "float64" else FLOAT32)
+
+
+def compare_fcd(number: int, *, precision: str = "float64") -> Comparison:
+    """FCD of a recording, windows of 83 samples every 28; the strict upper triangles are correlated."""
+    ds = open_case("analysis", f"fc_fcd_hcp_subject_{number}")
+    ours = xm.fcd(_recording(number, precision), window=83 * 0.72, step=28 * 0.72)
+    names = {"window_all": "window", "window_all_2": "window_other"}
+    theirs = ds.fcd_upper_triangle.rename(names)
+    tolerance = ANALYSIS64 if precision == "float64" else FLOAT32
+    return Comparison(f"analysis_fc_fcd_hcp_subject_{number}", "fcd_upper_triangle", "FCD", bare(ours), bare(theirs), tolerance)
+
+
+def compare_fcd_distances(*, precision: str = "float64") -> Comparison:
+    """Kolmogorov-Smirnov distances between the FCD of three recordings."""
+    ds = open_case("analysis", "between_subjects")
+    matrices = [xm.fcd(_recording(n, precision), window=83 * 0.72, step=28 * 0.72) for n in (1, 2, 3)]
+    entries = xm.fcd_distribution(xr.concat(matrices, "subject"))
+    ours = xm.ks_distance(entries, entries.rename(subject="subject_2"))
+    tolerance = ANALYSIS64 if precision == "float64" else FLOAT32
+    return Comparison("analysis_between_subjects", "fcd_ks_upper", "KS distance", bare(ours), bare(ds.fcd_ks_upper), tolerance)
+
+
+def _recording(number: int, precision: str) -> xr.DataArray:
+    """The BOLD of the cortical regions of a subject."""
+    with xr.open_dataset(shared_path("data", f"hcp_subject_{number}.nc"), engine="h5netcdf") as file:
+        bold = file.bold.isel(region=np.flatnonzero(file.cortical.values)).load()
+    return bold.astype(precision, keep_attrs=True)

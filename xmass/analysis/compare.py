@@ -12,8 +12,9 @@ import xarray as xr
 
 from xmass.analysis.align import align_regions, align_shared, complete_matrix_labels, same_period
 from xmass.analysis.baselines import baselines
-from xmass.analysis.clock import period_in_seconds
+from xmass.analysis.clock import period_in_seconds, time_unit
 from xmass.analysis.connectivity import functional_connectivity, one_chunk
+from xmass.analysis.dynamic import WINDOW_DIMS, checked_fcd, fcd
 from xmass.analysis.preprocess import same_preprocessing
 from xmass.labelled import schema, units
 
@@ -29,13 +30,15 @@ class Term(Protocol):
     @property
     def direction(self) -> Literal["max", "min"]: ...
     @property
-    def takes(self) -> Literal["fc", "series", "paired"]: ...
+    def takes(self) -> Literal["fc", "fcd", "series", "paired"]: ...
     @property
     def simulated(self) -> str | None: ...
     @property
     def recorded(self) -> str | None: ...
     @property
     def same_unit(self) -> bool: ...
+    @property
+    def windows(self) -> tuple[float, float]: ...
     def __call__(self, simulated: Any, recorded: Any, /) -> Any: ...
 
 
@@ -63,7 +66,7 @@ def compare(simulated: xr.Dataset, recorded: xr.Dataset, objectives: Scored | Se
         Recordings of the same form, and, for the baselines, ``weights`` and a ``subject`` dimension.
     objectives : objective or sequence of objectives
         From ``xmass.objectives``. Each names its variables; by default the one data variable that both sides have. Where an
-        FC is needed a series becomes its FC and a matrix is taken as it is.
+        FC is needed a series becomes its FC and a matrix is taken as it is; where an FCD is needed likewise.
 
     Returns
     -------
@@ -183,6 +186,8 @@ def _prepare(variable: xr.DataArray, term: Term, which: str) -> xr.DataArray:
     if term.takes == "fc":
         fc = variable if is_matrix else functional_connectivity(variable)
         return complete_matrix_labels(fc)
+    if term.takes == "fcd":
+        return _fcd(variable, term, which, is_matrix=is_matrix)
     if is_matrix or schema.REGION not in variable.dims:
         raise ValueError(
             f"objective {term.name!r} takes series with dims (..., time, region), and {which} {variable.name!r} has "
@@ -192,12 +197,29 @@ def _prepare(variable: xr.DataArray, term: Term, which: str) -> xr.DataArray:
     return variable
 
 
+def _fcd(variable: xr.DataArray, term: Term, which: str, *, is_matrix: bool) -> xr.DataArray:
+    if all(d in variable.dims for d in WINDOW_DIMS):
+        return checked_fcd(variable)
+    if is_matrix:
+        raise ValueError(
+            f"objective {term.name!r} compares the FC of windows of time, and {which} {variable.name!r} is one FC over all of it, dims "
+            f"{tuple(variable.dims)}. Name a series or an FCD matrix (xm.fcd) on each side: {term.name}('bold', 'bold')."
+        )
+    time = schema.time_dim(variable)
+    window, step = (seconds * units.factor("s", time_unit(variable, time)) for seconds in term.windows)
+    return fcd(variable, window=window, step=step)
+
+
 def _core_dims(data: xr.DataArray, term: Term) -> list[Hashable]:
+    if term.takes == "fcd":
+        return list(WINDOW_DIMS)
     return list(schema.MATRIX_DIMS) if term.takes == "fc" else [schema.time_dim(data), schema.REGION]
 
 
 def _kept(data: xr.DataArray) -> list[Hashable]:
     """The dims that a score keeps: all but the region axes and time."""
+    if WINDOW_DIMS[1] in data.dims:
+        return [d for d in data.dims if d not in WINDOW_DIMS]
     inner = set(schema.MATRIX_DIMS) if schema.REGION_OTHER in data.dims else {schema.REGION, schema.time_dim(data)}
     return [d for d in data.dims if d not in inner]
 
@@ -208,6 +230,8 @@ def _score(simulated: xr.DataArray, recorded: xr.DataArray, term: Term, *, names
     if term.same_unit:
         _check_units(simulated, recorded, what)
     core = (_core_dims(simulated, term), _core_dims(recorded, term))
+    if term.takes == "fcd":
+        _check_windows(simulated, recorded, what)
     if term.takes == "paired":
         _check_pairing(simulated, recorded, (core[0][0], core[1][0]), what)
     recorded = align_regions(recorded, simulated, what=what)
@@ -264,6 +288,18 @@ def _equal_units(a: str, b: str) -> bool:
         return units.factor(a, b) == 1
     except ValueError:  # another dimension, or a text that is no unit
         return False
+
+
+def _check_windows(simulated: xr.DataArray, recorded: xr.DataArray, what: str) -> None:
+    if any(name not in side.attrs for side in (simulated, recorded) for name in ("window", "step")):
+        return
+    window, other = simulated.attrs["window"], recorded.attrs["window"]
+    # a window is rounded to whole samples of its side, and a step is at least one of them
+    if abs(window - other) > 0.5 * (simulated.attrs["step"] + recorded.attrs["step"]):
+        raise ValueError(
+            f"{what}: the FCD matrices have windows of {window:g} s and {other:g} s, and their distribution depends on it. "
+            "Make both with the same window: xm.fcd(signal, window=...)."
+        )
 
 
 def _check_pairing(simulated: xr.DataArray, recorded: xr.DataArray, times: tuple[Hashable, Hashable], what: str) -> None:

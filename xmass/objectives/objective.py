@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 Direction = Literal["max", "min"]
-Takes = Literal["fc", "series", "paired"]
+Takes = Literal["fc", "fcd", "series", "paired"]
 
 
 class Variables(NamedTuple):
@@ -29,16 +29,19 @@ class Objective:
         The name of the score in the result of ``compare``.
     direction : {"max", "min"}
         Whether large or small is good.
-    takes : {"fc", "series", "paired"}
+    takes : {"fc", "fcd", "series", "paired"}
         What ``function`` is given: two FC matrices ``(..., region, region)`` (a series becomes its FC, a matrix is taken as
-        it is); two series ``(..., time, region)`` whose lengths may differ; or two series of one period and one length,
-        paired sample by sample, in one unit.
+        it is); two FCD matrices ``(..., window, window)``, likewise, whose numbers of windows may differ; two series
+        ``(..., time, region)`` whose lengths may differ; or two series of one period and one length, paired sample by sample,
+        in one unit.
     simulated, recorded : str, optional
         The variables; by default the one data variable that both sides have.
     meaning : str
         One line for the attributes of the result.
     same_unit : bool
         The two variables must have one unit, because the score depends on it.
+    windows : (window, step)
+        For ``takes="fcd"``: the windows in which a series becomes its FCD, in seconds.
 
     Raises
     ------
@@ -66,14 +69,15 @@ class Objective:
     recorded: str | None = None
     meaning: str = ""
     same_unit: bool = False
+    windows: tuple[float, float] = (60.0, 3.0)
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("an objective has an empty name, needs one: Objective(function, name='my_score', direction='min').")
         if self.direction not in ("max", "min"):
             raise ValueError(f"objective {self.name!r} has direction={self.direction!r}, needs 'max' or 'min'.")
-        if self.takes not in ("fc", "series", "paired"):
-            raise ValueError(f"objective {self.name!r} has takes={self.takes!r}, needs 'fc', 'series' or 'paired'.")
+        if self.takes not in ("fc", "fcd", "series", "paired"):
+            raise ValueError(f"objective {self.name!r} has takes={self.takes!r}, needs 'fc', 'fcd', 'series' or 'paired'.")
 
     @property
     def variables(self) -> Variables:

@@ -1,0 +1,51 @@
+"""Wasserstein distance of simulated and recorded functional connectivity dynamics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xmass.analysis.distributions import one_by_one, wasserstein_statistic
+from xmass.objectives.fcd import upper_triangle, windows_in_seconds
+from xmass.objectives.objective import Objective
+
+
+def fcd_wasserstein(
+    simulated: str | None = None, recorded: str | None = None, *, window: Any = 60.0, step: Any = 3.0, name: str = "fcd_wasserstein"
+) -> Objective:
+    """Wasserstein-1 distance of the distributions of two FCD matrices, over their strict upper triangles; small is good.
+
+    The area between the two cumulative distributions, in units of correlation, at most 2. Unlike :func:`fcd_ks` it says how far apart
+    distributions are that do not overlap, and has a gradient. Lengths of the series may differ.
+
+    Parameters
+    ----------
+    simulated, recorded : str, optional
+        The variables, a series ``(..., time, region)`` or an FCD matrix ``(..., window, window_other)`` as it is; by default the one data
+        variable that both sides have. An FC matrix has no dynamics and is refused.
+    window, step : time
+        The windows in which a series becomes its FCD; bare numbers are in seconds.
+    name : str
+        The name in the result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xmass.objectives import fcd_wasserstein
+    >>> float(fcd_wasserstein()(np.full((3, 3), 0.5), np.full((4, 4), 0.25)))
+    0.25
+    """
+    meaning = "Wasserstein distance of the entries of simulated and recorded FCD above the diagonal"
+    return Objective(
+        _wasserstein,
+        name=name,
+        direction="min",
+        takes="fcd",
+        simulated=simulated,
+        recorded=recorded,
+        meaning=meaning,
+        windows=windows_in_seconds(window, step),
+    )
+
+
+def _wasserstein(simulated: Any, recorded: Any) -> Any:
+    return one_by_one(wasserstein_statistic, upper_triangle(simulated), upper_triangle(recorded))
