@@ -186,21 +186,37 @@ def _fetched(steps: int, runs: int) -> int:
     return -(-steps * runs // _LANES) * _LANES // runs
 
 
-def sparse_rows(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sources ``(edge, region)`` and weights ``(structure, edge, region)`` of matrices ``(structure, region, region)`` with few entries."""
-    edges = (weights != 0.0).any(axis=0)
-    order = np.argsort(~edges, axis=1, kind="stable")[:, : max(int(edges.sum(axis=1).max()), 1)]
-    values = np.take_along_axis(weights, order[None], axis=2)
-    return order.T.astype(np.int32), values.transpose(0, 2, 1)
+def sparse_plan(weights: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+    """Per matrix (region, region) with few entries, the edges that exist in any of them, in groups as those of delayed edges."""
+    kinds = np.any([w != 0.0 for w in weights], axis=0)[None]
+    _, (order, tables) = _group(kinds, 0)
+    inverse = np.empty(len(order), dtype=np.int32)
+    inverse[order] = np.arange(len(order), dtype=np.int32)
+    sources = [np.maximum(table, 0).astype(np.int32) for table in tables]
+    return [
+        {
+            "source": sources,
+            "weight": [np.where(t >= 0, w[order[: t.shape[2]], s], 0.0) for t, s in zip(tables, sources, strict=True)],
+            "inverse": inverse,
+        }
+        for w in weights
+    ]
 
 
 def sparse_product(arrays: dict, x: jax.Array) -> jax.Array:
     """The product of a matrix with few entries and ``(region, run)``: only existing edges are read."""
+    total = jnp.zeros_like(x)
+    for source, weight in zip(arrays["source"], arrays["weight"], strict=True):
 
-    def add(total: jax.Array, edge: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        return total + edge[1][:, None] * x[edge[0]], None
+        def add(part: jax.Array, edges: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+            sources, values = edges
+            for k in range(_GROUP):
+                part = part + values[k][:, None] * x.at[sources[k]].get(mode="promise_in_bounds")
+            return part, None
 
-    return lax.scan(add, jnp.zeros_like(x), (arrays["source"], arrays["weight"]))[0]
+        part, _ = lax.scan(add, jnp.zeros((source.shape[2], x.shape[1]), x.dtype), (source, weight))
+        total = total.at[: source.shape[2]].add(part)
+    return total[arrays["inverse"]]
 
 
 def _slices(flat: jax.Array, start: jax.Array, width: int) -> jax.Array:

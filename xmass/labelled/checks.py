@@ -99,9 +99,11 @@ def _check_coupling(path: str, coupling: Coupling) -> None:
         return replace(coupling, p).pre(s["own"])
 
     def post(p: dict[str, Any], s: dict[str, Any]) -> Any:
-        return replace(coupling, p).post(**s)
+        return replace(coupling, p).post(s["total"], s["own"], s["strength"])
 
     sent = trace(pre, numbers, signals, where=f"{name}.pre")
+    if sent == ():
+        raise ValueError(f"{name}.pre returns an empty tuple, needs a signal, or a tuple of several.")
     for signal in sent if isinstance(sent, tuple) else (sent,):
         _check_shape(signal, f"{name}.pre returns")
     if isinstance(sent, tuple):

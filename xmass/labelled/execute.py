@@ -20,7 +20,6 @@ from xmass.labelled.initial import history_of
 from xmass.labelled.parameters import carried_path, node_of
 from xmass.labelled.resolve import Resolved
 from xmass.labelled.schema import INITIAL, LAG
-from xmass.labelled.structure import undelayed_arrays
 from xmass.labelled.values import Value
 
 Report = Callable[[int], None]
@@ -208,13 +207,15 @@ class _StructureArrays:
                     }
                     for level in wiring.plan.arrays[index]
                 ]
-            if wiring.kind.undelayed:
-                rest = undelayed_arrays(wiring, index)
-                made["undelayed"] = (
-                    {"source": jnp.asarray(rest["source"]), "weight": jnp.asarray(rest["weight"], dtype)}
-                    if isinstance(rest, dict)
-                    else jnp.asarray(rest, dtype)
-                )
+            if wiring.kind.undelayed == "dense":
+                made["undelayed"] = jnp.asarray(wiring.undelayed[index], dtype)
+            elif wiring.kind.undelayed == "sparse":
+                rest = wiring.undelayed[index]
+                made["undelayed"] = {
+                    "source": [jnp.asarray(s) for s in rest["source"]],
+                    "weight": [jnp.asarray(w, dtype) for w in rest["weight"]],
+                    "inverse": jnp.asarray(rest["inverse"]),
+                }
             projections.append(made)
         return {"projections": projections}
 

@@ -92,14 +92,12 @@ class Network:
                 "One Dataset serves all couplings."
             )
         checked = {name: _structural(ds, f"connectome[{name!r}]") for name, ds in given.items()}
-        first = checked[names[0]]
-        if REGION in first.coords:
-            labels = first[REGION].values
-            for name, ds in checked.items():
-                checked[name] = _in_order(ds, labels, name)
-        elif len({ds.sizes[REGION] for ds in checked.values()}) > 1:
+        labelled = next((name for name in names if REGION in checked[name].coords), None)
+        if labelled is not None:
+            return {name: _in_order(checked[name], checked[labelled][REGION].values, name, labelled) for name in names}
+        if len({ds.sizes[REGION] for ds in checked.values()}) > 1:
             raise ValueError(f"the connectomes have {[ds.sizes[REGION] for ds in checked.values()]} regions, need the same.")
-        return checked
+        return {name: checked[name] for name in names}
 
     def _check_speed(self) -> None:
         several = isinstance(self.connectome, Mapping) and not isinstance(self.connectome, xr.Dataset)
@@ -110,8 +108,9 @@ class Network:
             raise ValueError(f"speed has {unknown}, which are no couplings; needs some of {sorted(map(str, self.connectome))}.")
         for prefix, ds in self.connectomes.items():
             if self.speed_of(prefix) is not None and DISTANCES not in ds:
+                which = f"connectome[{prefix.split('.')[1]!r}]" if prefix else "the connectome"
                 raise KeyError(
-                    "speed is given but the connectome has no 'distances'. Add them: connectome.assign(distances=...), or drop speed=."
+                    f"speed is given but {which} has no 'distances'. Add them: connectome.assign(distances=...), or drop that speed."
                 )
 
     def _checked_assignment(self) -> xr.DataArray | None:
@@ -218,20 +217,29 @@ def _structural(connectome: Any, name: str) -> xr.Dataset:
         raise TypeError(f"{name} is a {type(connectome).__name__}, needs a Dataset with weights(region, region_other).")
     structural = connectome[[v for v in (WEIGHTS, DISTANCES) if v in connectome.data_vars]]
     structural.attrs = {}
-    checked = check_connectome(structural)
+    try:
+        checked = check_connectome(structural)
+    except (KeyError, TypeError, ValueError) as error:
+        if name == "connectome":
+            raise
+        raise type(error)(f"{name}: {error.args[0]}") from None
     if not checked.sizes[REGION]:
         raise ValueError(f"the {name} has no regions, needs at least one. Look at what selected them: .sel(region=...).")
     return checked
 
 
-def _in_order(connectome: xr.Dataset, labels: np.ndarray, name: str) -> xr.Dataset:
-    """A connectome in the region order of the first one."""
+def _in_order(connectome: xr.Dataset, labels: np.ndarray, name: str, labelled: str) -> xr.Dataset:
+    """A connectome in the region order of the one whose labels are taken; by position where it has none."""
     if REGION not in connectome.coords:
         if connectome.sizes[REGION] != len(labels):
-            raise ValueError(f"connectome[{name!r}] has {connectome.sizes[REGION]} regions, the first connectome has {len(labels)}.")
+            raise ValueError(f"connectome[{name!r}] has {connectome.sizes[REGION]} regions, connectome[{labelled!r}] has {len(labels)}.")
         return connectome.assign_coords({REGION: labels, REGION_OTHER: labels})
-    own = connectome[REGION].values.tolist()
-    if sorted(map(str, own)) != sorted(map(str, labels.tolist())):
-        lacking = [str(v) for v in labels.tolist() if v not in own][:5]
-        raise ValueError(f"connectome[{name!r}] lacks the regions {lacking} of the first connectome, or has others: all need the same.")
+    own, wanted = connectome[REGION].values.tolist(), labels.tolist()
+    missing, extra = ([str(v) for v in a if v not in b][:5] for a, b in ((wanted, set(own)), (own, set(wanted))))
+    if missing or extra:
+        said = " and ".join(f"{what} {found}" for what, found in (("lacks", missing), ("has unknown", extra)) if found)
+        raise ValueError(
+            f"connectome[{name!r}] {said} along 'region', beside connectome[{labelled!r}]: all connectomes need the same regions. Select "
+            "the shared ones: .sel(region=labels, region_other=labels)."
+        )
     return connectome.sel({REGION: labels, REGION_OTHER: labels})

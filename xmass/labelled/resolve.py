@@ -190,7 +190,7 @@ def resolve(config: Config, request: Request) -> Resolved:
     unread = [n for n in delayed_outputs(config.system) if n not in program.pasts and f"{INITIAL}.{n}" in given]
     if unread:
         raise ValueError(
-            f"initial has the past of {unread[0]!r}, an output that no delayed coupling reads: initial.drop_vars(...), or give speed."
+            f"initial has the past of {unread[0]!r}, an output that no delayed coupling reads. Leave it out of initial=, or give a speed."
         )
     for path, lag in lags.items():
         check_history(lag, program.history, config.dt, path)

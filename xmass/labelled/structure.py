@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from xmass.core.coupling import Coupling
-from xmass.core.delay import DelayPlan, plan_delays, sparse_rows
+from xmass.core.delay import DelayPlan, plan_delays, sparse_plan
 from xmass.core.model import Mixed, NeuralMass, declared_parameters, replace
 from xmass.core.program import Projection
 from xmass.labelled.network import Network
@@ -29,12 +30,8 @@ class Wiring:
     weights: np.ndarray
     plan: DelayPlan | None
     kind: Projection
-
-    def undelayed(self) -> np.ndarray:
-        """The weights ``(structure * epoch, region, region)`` of the edges without delay."""
-        if self.plan is None or self.plan.undelayed is None:
-            return self.weights.reshape(-1, *self.weights.shape[2:])
-        return np.stack(self.plan.undelayed)
+    undelayed: Sequence[Any]
+    """Of each structure and epoch, the matrix of the edges without delay, or its existing edges."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,7 +101,7 @@ def plan_structures(
         key = (prefix, _weighting(coupling), *_ends(system.model, coupling))
         if key not in keys:
             keys[key] = len(keys)
-            matrices.append(np.asarray(coupling.weighting(_between(weights(prefix), system.model, coupling)), dtype=np.float64))
+            matrices.append(_summed(path, coupling, _between(weights(prefix), system.model, coupling)))
             exact.append(delays(prefix))
         of_coupling[path] = keys[key]
     parts = [_edges(w, d, system.delays) for w, d in zip(matrices, exact, strict=True) if d is not None]
@@ -128,6 +125,36 @@ def _between(weights: np.ndarray, model: NeuralMass, coupling: Coupling) -> np.n
     return np.where(model.mask(coupling.target)[:, None] & model.mask(coupling.source), weights, 0.0)
 
 
+class _Swept:
+    """Stands for a parameter where the matrix is made: the matrix is one for all runs, a parameter may differ between them."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(
+            f"weighting reads {self.path}, which may differ between runs and regions; the matrix may not. Use it in pre or post, or make "
+            "it a fixed option of the class: eqx.field(static=True, kw_only=True)."
+        )
+
+    __array_ufunc__ = __array__ = __float__ = __index__ = __bool__ = __neg__ = __pow__ = __rpow__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+
+
+def _summed(path: str, coupling: Coupling, weights: np.ndarray) -> np.ndarray:
+    """The matrices ``(structure, epoch, region, region)`` that a coupling sums with."""
+    blank = replace(coupling, {d.name: _Swept(f"{path}.{d.name}") for d in declared_parameters(coupling)})
+    made = np.asarray(blank.weighting(weights), dtype=np.float64)
+    name = f"weighting of {type(coupling).__name__}"
+    if made.shape != weights.shape:
+        raise ValueError(f"{name} returns shape {made.shape} for weights of shape {weights.shape} (..., region, region), needs the same.")
+    if not np.isfinite(made).all():
+        raise ValueError(
+            f"{name} returns NaN or infinity, needs a finite number for each pair. Look for a division by a row without entries."
+        )
+    return made
+
+
 def _weighting(coupling: Coupling) -> object:
     """What makes two couplings sum with the same matrix: no weighting of their own, or equal ones."""
     if type(coupling).weighting is Coupling.weighting:
@@ -136,22 +163,16 @@ def _weighting(coupling: Coupling) -> object:
 
 
 def _wiring(weights: np.ndarray, plan: DelayPlan | None) -> Wiring:
-    delay = plan.shape if plan is not None and plan.shape.levels else None
-    rest = weights.reshape(-1, *weights.shape[2:]) if plan is None or delay is None else plan.undelayed
+    """How a projection is read: through its plan where an edge has a delay, and undelayed edges by a product."""
+    delayed = plan if plan is not None and plan.shape.levels else None
+    rest: Sequence[Any] | None = delayed.undelayed if delayed is not None else list(weights.reshape(-1, *weights.shape[2:]))
+    shape = delayed.shape if delayed is not None else None
     if rest is None:
-        return Wiring(weights, plan, Projection(delay, ""))
+        return Wiring(weights, delayed, Projection(shape, ""), ())
     used = np.any([m != 0 for m in rest], axis=0)
-    kind = "sparse" if len(used) >= _LARGE and used.mean() < _SPARSE else "dense"
-    return Wiring(weights, plan if delay is not None else None, Projection(delay, kind))
-
-
-def undelayed_arrays(wiring: Wiring, index: int) -> np.ndarray | dict[str, np.ndarray]:
-    """The undelayed product's arrays of one structure and epoch: a matrix, or the existing edges of each region."""
-    weights = wiring.undelayed()
-    if wiring.kind.undelayed == "dense":
-        return weights[index]
-    source, values = sparse_rows(weights)
-    return {"source": source, "weight": values[index]}
+    if len(used) < _LARGE or used.mean() >= _SPARSE:
+        return Wiring(weights, delayed, Projection(shape, "dense"), rest)
+    return Wiring(weights, delayed, Projection(shape, "sparse"), sparse_plan(rest))
 
 
 def _edges(weights: np.ndarray, exact: np.ndarray, rule: str) -> tuple[np.ndarray, np.ndarray]:
