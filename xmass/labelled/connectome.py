@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
@@ -54,6 +55,7 @@ def check_connectome(ds: xr.Dataset) -> xr.Dataset:
         )
     if WEIGHTS not in ds.data_vars:
         raise KeyError(f"the connectome has the variables {sorted(map(str, ds.data_vars))}, needs 'weights'. Rename with ds.rename(...).")
+    ds = dense(ds)
     names = [name for name in (WEIGHTS, DISTANCES) if name in ds.data_vars]
     for name in names:
         _check_dims(ds[name], name)
@@ -63,6 +65,20 @@ def check_connectome(ds: xr.Dataset) -> xr.Dataset:
     if DISTANCES in names:
         _check_not_negative(ds[DISTANCES], DISTANCES, needed="lengths of zero or more")
     return ds
+
+
+def dense(data: Connectome) -> Connectome:
+    """Plain arrays where ``data`` holds arrays of the package ``sparse``; the engine itself looks for entries that are zero."""
+    if "sparse" not in sys.modules:
+        return data
+    if isinstance(data, xr.Dataset):
+        found = [name for name in data.data_vars if _is_sparse(data[name].data)]
+        return data.assign({name: data[name].as_numpy() for name in found}) if found else data
+    return data.as_numpy() if _is_sparse(data.data) else data
+
+
+def _is_sparse(array: object) -> bool:
+    return type(array).__module__.partition(".")[0] == "sparse"
 
 
 def connectome_weights(connectome: xr.Dataset | xr.DataArray) -> xr.DataArray:

@@ -50,8 +50,8 @@ def _between(unit: str, source: str, target: str) -> str:
     """A coupling's unit: the words ``source`` and ``target`` stand for the units of what is sent and where it arrives."""
     if unit == "target/source" and source == target:
         return "1"
-    known = {"source": source, "target": target}
-    text = re.sub(r"\b(source|target)\b", lambda word: f"({known[word[0]]})", unit)
+    known = {n: u if u.isalnum() else f"({u})" for n, u in (("source", source), ("target", target))}
+    text = re.sub(r"\b(source|target)\b", lambda word: known[word[0]], unit)
     return unit if text == unit else canonical(text)
 
 

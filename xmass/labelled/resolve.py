@@ -16,6 +16,7 @@ from xmass.core.noise import trial_seeds
 from xmass.core.observe import Source
 from xmass.core.program import Link, Program
 from xmass.labelled import noises
+from xmass.labelled.connectome import dense
 from xmass.labelled.continuing import check_observers, check_sweeps, unknown_initial
 from xmass.labelled.epochs import check_frames, common_step, epoch_starts, timed_weights
 from xmass.labelled.initial import first_step, in_steps_of, initial_items, initial_values
@@ -222,14 +223,14 @@ def resolve(config: Config, request: Request) -> Resolved:
 
 # ---------------------------------------------------------------------------------------------------------------- arguments
 def _plain(request: Request) -> Request:
-    """The request with pint quantities as numbers with ``attrs["units"]``."""
+    """The request with pint quantities as numbers with ``attrs["units"]``, and with no sparse arrays."""
     if isinstance(request.params, xr.Dataset):
         check_params(request.params)
 
     def plain(value: Any) -> Any:
         if isinstance(value, xr.Dataset):
-            return dequantify(value)
-        return dequantify(value) if isinstance(value, xr.DataArray) else value
+            return dense(dequantify(value))
+        return dense(dequantify(value)) if isinstance(value, xr.DataArray) else value
 
     def each(value: Any) -> Any:
         return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else plain(value)
