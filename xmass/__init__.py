@@ -30,6 +30,7 @@ from xmass.couplings import (
 )
 from xmass.labelled import units
 from xmass.labelled.connectome import cortical, normalize, spectral_radius
+from xmass.labelled.from_equations import model_from_equations
 from xmass.labelled.network import Network
 from xmass.models import (
     CoombesByrneStep,
@@ -155,6 +156,7 @@ __all__ = [
     "iterative_inhibition_control",
     "ks_distance",
     "list_models",
+    "model_from_equations",
     "normalize",
     "objectives",
     "observe",

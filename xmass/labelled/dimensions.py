@@ -22,6 +22,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from xmass.labelled.unit_bridge import canonical, to_unit
 from xmass.labelled.unit_names import Symbols, parse, spell, times, to_power
+from xmass.models import expression
 
 _ADDED = {"add": "added", "add_any": "added", "sub": "subtracted"}
 _COMPARED = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "eq_to", "lt_to", "le_to", "atan2"})
@@ -312,6 +313,8 @@ def _line(equation: Any) -> str:
     """The line of the user's code that made an operation, for messages; empty if it is not known."""
     traceback = getattr(getattr(equation, "source_info", None), "traceback", None)
     for frame in getattr(traceback, "frames", ()):
+        if frame.file_name == expression.__file__:  # an equation given as text: the caller names its line
+            return ""
         if not frame.file_name.startswith(_LIBRARIES) and frame.file_name != __file__:
             code = linecache.getline(frame.file_name, frame.line_num).strip()
             return f", line {frame.line_num} of {Path(frame.file_name).name}" + (f" ({code})" if code else "")

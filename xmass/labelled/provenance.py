@@ -23,6 +23,7 @@ from xmass._version import __version__
 from xmass.core.model import Uniform
 from xmass.labelled.network import Network
 from xmass.labelled.units import dequantify, to_declared
+from xmass.models.equations import Text, class_of, text_of
 
 CONFIGURATION = "configuration"
 CONFIG_HASH = "config_hash"
@@ -114,7 +115,10 @@ class Encoder:
     def _module(self, value: Any) -> Any:
         cls = type(value)
         found: dict[str, Any] = {"class": f"{cls.__module__}:{cls.__qualname__}"}
-        if not cls.__module__.startswith(_OWN):
+        text = text_of(cls)
+        if text is not None:
+            found["equations"] = text.record()
+        elif not cls.__module__.startswith(_OWN):
             found["source_sha256"] = _source_hash(cls)
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return {**found, "fields": {name: self.encode(v) for name, v in fields.items()}}
@@ -189,6 +193,9 @@ def _decode_variable(value: dict[str, Any]) -> xr.Variable:
 
 def _decode_module(value: dict[str, Any]) -> Any:
     module, _, name = value["class"].partition(":")
+    fields = value["fields"]
+    if "equations" in value:
+        return class_of(Text.of(value["equations"]))(**{n: decode(v) for n, v in fields.items()})
     if not module.startswith(_OWN):
         raise Missing(f"the class {value['class']}")
     cls = getattr(importlib.import_module(module), name)
