@@ -1,4 +1,4 @@
-"""Connectomes and cohorts by name."""
+"""Connectomes, cohorts, signals and tasks by name."""
 
 from __future__ import annotations
 
@@ -9,9 +9,21 @@ import xarray as xr
 
 from xmass.datasets.cohort import example_cohort, make_cohort, record_cohort
 from xmass.datasets.example import example_connectome
+from xmass.datasets.signals import example_signal, lorenz
+from xmass.datasets.tasks import delayed_match_task
 from xmass.labelled.suggest import nearest
 
-__all__ = ["DatasetInfo", "list_datasets", "load_dataset", "make_cohort", "record_cohort", "register_dataset"]
+__all__ = [
+    "DatasetInfo",
+    "delayed_match_task",
+    "example_signal",
+    "list_datasets",
+    "load_dataset",
+    "lorenz",
+    "make_cohort",
+    "record_cohort",
+    "register_dataset",
+]
 
 Loader = Callable[[], xr.Dataset]
 
@@ -26,6 +38,9 @@ class DatasetInfo(NamedTuple):
 _LOADERS: dict[str, tuple[Loader, str]] = {
     "example_connectome": (example_connectome, "8 regions R0..R7: symmetric weights, distances up to 80 mm, positions"),
     "example_cohort": (example_cohort, "4 synthetic subjects of 68 regions: weights, distances, BOLD simulated at known parameters"),
+    "example_signal": (example_signal, "a rhythm of 10 Hz that travels along 8 regions, by formula: its FC, lags and envelope are known"),
+    "delayed_match_task": (delayed_match_task, "128 trials of 10 steps: a cue, a delay, and a probe that matches it in half of them"),
+    "lorenz": (lorenz, "10,000 samples of the Lorenz system at steps of 0.01"),
 }
 
 
@@ -52,7 +67,10 @@ def load_dataset(name: str) -> xr.Dataset:
     -------
     Dataset
         A new one with each call. ``"example_connectome"`` has ``weights``, ``distances`` with dims ``(region, region_other)``
-        and ``centres(region, xyz)``; ``"example_cohort"`` has the first two with ``subject``, and ``bold(subject, time, region)``.
+        and ``centres(region, xyz)``; ``"example_cohort"`` has the first two with ``subject``, and ``bold(subject, time, region)``;
+        ``"example_signal"`` has ``signal(time, region)``, ``"delayed_match_task"`` ``stimulus(trial, time, symbol)`` and ``match(trial)``,
+        ``"lorenz"`` ``x(time)``, ``y(time)`` and ``z(time)``. Those that are made by a function with options are also called by
+        themselves: :func:`make_cohort`, :func:`delayed_match_task`, :func:`lorenz`.
 
     Raises
     ------
