@@ -4,15 +4,18 @@ from xmass import accessor, analysis, datasets, io, objectives, stimuli, viz
 from xmass._version import __version__
 from xmass.analysis.compare import compare
 from xmass.analysis.connectivity import average_fc, functional_connectivity
+from xmass.analysis.correlation import lagged_fc, partial_correlation, seed_map
 from xmass.analysis.critical import critical
 from xmass.analysis.decision import decision
 from xmass.analysis.distributions import ks_distance, wasserstein_distance
 from xmass.analysis.dynamic import fcd, fcd_distribution
+from xmass.analysis.edges import edge_fc, edge_series
 from xmass.analysis.inhibition import critical_coupling, inhibition_control
 from xmass.analysis.iterative_inhibition import iterative_inhibition_control
 from xmass.analysis.preprocess import preprocess
 from xmass.analysis.spectra import intrinsic_frequency
 from xmass.analysis.stability import fixed_points
+from xmass.analysis.structure_function import sc_fc_coupling
 from xmass.core.coloured import BlueNoise, ColoredNoise, PinkNoise, VioletNoise
 from xmass.core.coupling import Coupling
 from xmass.core.model import Input, NeuralMass, Output, Past, State, Uniform, parameter, time_field
@@ -146,6 +149,8 @@ __all__ = [
     "critical_coupling",
     "datasets",
     "decision",
+    "edge_fc",
+    "edge_series",
     "fcd",
     "fcd_distribution",
     "fixed_points",
@@ -155,15 +160,19 @@ __all__ = [
     "io",
     "iterative_inhibition_control",
     "ks_distance",
+    "lagged_fc",
     "list_models",
     "model_from_equations",
     "normalize",
     "objectives",
     "observe",
     "parameter",
+    "partial_correlation",
     "plan",
     "preprocess",
     "rerun",
+    "sc_fc_coupling",
+    "seed_map",
     "spectral_radius",
     "stimuli",
     "time_field",

@@ -9,12 +9,13 @@ import numpy as np
 import xarray as xr
 
 from xmass.analysis.arrays import array_namespace
+from xmass.analysis.shrinkage import Shrinkage, checked_shrinkage, intensity, shrunk
 from xmass.labelled import schema, units
 
 MINIMUM_SAMPLES = 3
 
 
-def functional_connectivity(signal: xr.DataArray, *, dim: str | None = None) -> xr.DataArray:
+def functional_connectivity(signal: xr.DataArray, *, dim: str | None = None, shrinkage: Shrinkage = None) -> xr.DataArray:
     """Pearson correlation between regions over time.
 
     Parameters
@@ -23,6 +24,10 @@ def functional_connectivity(signal: xr.DataArray, *, dim: str | None = None) -> 
         ``(..., time, region)``, any unit; other dims (subject, k) are kept, whatever their place.
     dim : str, optional
         The time dimension, if not the one with ``axis="T"``.
+    shrinkage : "ledoit_wolf", float or None
+        Move the correlations towards 0, by a fraction in [0, 1] or by the estimate of Ledoit and Wolf 2004,
+        doi:10.1016/S0047-259X(03)00096-4, of standardised series: for few samples, and wherever the matrix is inverted. The estimate
+        takes samples as independent; a slow signal has fewer than it counts. None is the plain Pearson correlation.
 
     Returns
     -------
@@ -37,7 +42,7 @@ def functional_connectivity(signal: xr.DataArray, *, dim: str | None = None) -> 
     TypeError
         If ``signal`` is no DataArray of real numbers.
     ValueError
-        If there is no time or region dimension, or fewer than 3 samples.
+        If there is no time or region dimension, fewer than 3 samples, or ``shrinkage`` is none of the above.
 
     Notes
     -----
@@ -55,10 +60,27 @@ def functional_connectivity(signal: xr.DataArray, *, dim: str | None = None) -> 
            [-1.,  1.]])
     """
     signal, time = checked_series(signal, dim=dim)
-    samples = signal.sizes[time]
-    if samples < MINIMUM_SAMPLES:
+    check_for_correlation(signal, time)
+    dtype = float_type(signal)
+    fc = xr.apply_ufunc(
+        _correlation_numpy,
+        one_chunk(signal, time, schema.REGION),
+        input_core_dims=[[time, schema.REGION]],
+        output_core_dims=[list(schema.MATRIX_DIMS)],
+        kwargs={"shrinkage": checked_shrinkage(shrinkage)},
+        dask="parallelized",
+        output_dtypes=[dtype],
+        dask_gufunc_kwargs={"output_sizes": {schema.REGION_OTHER: signal.sizes[schema.REGION]}},
+        keep_attrs=False,
+    )
+    return described_matrix(fc, signal, "fc", "functional connectivity" + ("" if shrinkage is None else f", shrinkage {shrinkage}"))
+
+
+def check_for_correlation(signal: xr.DataArray, time: Hashable, *, samples: int = MINIMUM_SAMPLES) -> None:
+    """Nothing, if a matrix of correlations can be made of the series; else an error that says what is missing."""
+    if signal.sizes[time] < samples:
         raise ValueError(
-            f"signal has {samples} samples along {time!r}, a correlation needs at least {MINIMUM_SAMPLES}: "
+            f"signal has {signal.sizes[time]} samples along {time!r}, a correlation needs at least {samples}: "
             "run longer, or choose a shorter transient or period."
         )
     if schema.REGION_OTHER in signal.dims or schema.REGION_OTHER in signal.coords:
@@ -66,23 +88,16 @@ def functional_connectivity(signal: xr.DataArray, *, dim: str | None = None) -> 
             f"signal has {schema.REGION_OTHER!r} already, which FC makes: take a series with dims (..., {time!r}, 'region')"
             f" and drop the coordinate with .drop_vars('{schema.REGION_OTHER}')."
         )
-    dtype = np.result_type(signal.dtype, np.float32) if signal.dtype.kind == "f" else np.dtype(np.float64)
-    fc = xr.apply_ufunc(
-        _correlation_numpy,
-        one_chunk(signal, time, schema.REGION),
-        input_core_dims=[[time, schema.REGION]],
-        output_core_dims=[list(schema.MATRIX_DIMS)],
-        dask="parallelized",
-        output_dtypes=[dtype],
-        dask_gufunc_kwargs={"output_sizes": {schema.REGION_OTHER: signal.sizes[schema.REGION]}},
-        keep_attrs=False,
-    )
+
+
+def described_matrix(matrix: xr.DataArray, signal: xr.DataArray, name: str, meaning: str) -> xr.DataArray:
+    """A region by region result of ``signal`` with its labels on both axes, unit "1", and the record of its preprocessing."""
     if schema.REGION in signal.coords:
-        fc = fc.assign_coords({schema.REGION_OTHER: (schema.REGION_OTHER, signal[schema.REGION].values)})
-    fc.attrs = {schema.UNITS: "1", schema.LONG_NAME: "functional connectivity"}
+        matrix = matrix.assign_coords({schema.REGION_OTHER: (schema.REGION_OTHER, signal[schema.REGION].values)})
+    matrix.attrs = {schema.UNITS: "1", schema.LONG_NAME: meaning}
     if "preprocess" in signal.attrs:
-        fc.attrs["preprocess"] = signal.attrs["preprocess"]
-    return fc.rename("fc")
+        matrix.attrs["preprocess"] = signal.attrs["preprocess"]
+    return matrix.rename(name)
 
 
 def correlation_matrix(series: Any) -> Any:
@@ -180,17 +195,24 @@ def checked_series(signal: xr.DataArray, *, dim: str | None = None) -> tuple[xr.
     return signal, time
 
 
+def float_type(data: xr.DataArray) -> np.dtype:
+    """The dtype of a result: that of floating-point data, at least float32, and float64 for integers."""
+    return np.dtype(np.result_type(data.dtype, np.float32)) if data.dtype.kind == "f" else np.dtype(np.float64)
+
+
 def one_chunk(signal: xr.DataArray, *dims: Hashable) -> xr.DataArray:
     """``signal`` with one chunk along ``dims`` if it is lazy: what a function over these dims needs."""
     return signal if signal.chunks is None else signal.chunk(dict.fromkeys(dims, -1))
 
 
-def _correlation_numpy(series: np.ndarray) -> np.ndarray:
+def _correlation_numpy(series: np.ndarray, *, shrinkage: Shrinkage) -> np.ndarray:
     dtype = np.result_type(series.dtype, np.float32) if series.dtype.kind == "f" else np.dtype(np.float64)
     regions = series.shape[-1]
     fc = np.empty((*series.shape[:-2], regions, regions), dtype)
     # one run after the other: each stays in the cache, is in one memory order whatever the dims were before (so that chunks
     # give the same last bit), and no copy of all of them in double precision is made
     for place in np.ndindex(series.shape[:-2]):
-        fc[place] = correlation_matrix(np.ascontiguousarray(series[place], dtype=np.float64))
+        one = np.ascontiguousarray(series[place], dtype=np.float64)
+        plain = correlation_matrix(one)
+        fc[place] = plain if shrinkage is None else shrunk(plain, intensity(one, plain, shrinkage))
     return fc

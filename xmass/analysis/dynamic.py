@@ -10,7 +10,7 @@ import xarray as xr
 
 from xmass.analysis.arrays import array_namespace
 from xmass.analysis.clock import duration_in_seconds, period_in_seconds, time_unit
-from xmass.analysis.connectivity import MINIMUM_SAMPLES, checked_series, correlation_matrix, one_chunk
+from xmass.analysis.connectivity import MINIMUM_SAMPLES, checked_series, correlation_matrix, float_type, one_chunk
 from xmass.labelled import schema, units
 
 WINDOW, WINDOW_OTHER, PAIR = "window", "window_other", "pair"
@@ -85,7 +85,7 @@ def fcd(signal: xr.DataArray, *, window: Any = None, step: Any = None, dim: str 
     for name in WINDOW_DIMS:
         if name in signal.dims or name in signal.coords:
             raise ValueError(f"signal has {name!r} already, which FCD makes: rename it with signal.rename({name}='...').")
-    dtype = np.result_type(signal.dtype, np.float32) if signal.dtype.kind == "f" else np.dtype(np.float64)
+    dtype = float_type(signal)
     result = xr.apply_ufunc(
         _fcd_numpy,
         one_chunk(signal, time, schema.REGION),
