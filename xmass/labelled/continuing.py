@@ -49,7 +49,7 @@ def unknown_initial(path: str, others: Iterable[str], known: Iterable[str]) -> K
         name = parts[1]
         same = [p for p in others if p.startswith(f"{INITIAL}.{name}.")]
         return KeyError(
-            f"initial has {path!r}, the state of an observation called {name!r}, which this run has not. Observe it again, "
-            f"monitors={{..., {name!r}: ...}} as in the first part, or leave its state behind: initial.drop_vars({same})."
+            f"initial has {path!r}, part of the state of {name!r}, an observation or noise that this run has not. Give it again as in the "
+            f"first part, monitors={{..., {name!r}: ...}} if it is an observation, or leave its state behind: initial.drop_vars({same})."
         )
     return KeyError(f"initial has {path!r}, which is unknown{nearest(path, [k for k in known if k.startswith(INITIAL)])}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from types import SimpleNamespace
 
 import jax
@@ -13,7 +14,7 @@ import xarray as xr
 from xmass.core.alone import NoiseAlone
 from xmass.core.model import NeuralMass, declared_parameters, noise_fields, replace
 from xmass.core.noise import Noise
-from xmass.labelled.parameters import Spec
+from xmass.labelled.parameters import Spec, carried_path
 from xmass.labelled.schema import REGION, REGION_OTHER
 from xmass.labelled.tracing import trace
 from xmass.labelled.values import Dims, Value, to_value
@@ -92,6 +93,31 @@ def check_noise_values(model: NeuralMass, values: dict[str, Value], dt: float) -
             if name == "exponent" and (np.abs(array) > 2).any():
                 worst = float(array.ravel()[np.abs(array).argmax()])
                 raise ValueError(f"{path}.exponent is {worst:g}, needs one from -2 (violet) over 0 to 2 (Brownian): power is 1/f^exponent.")
+
+
+def check_carried(model: NeuralMass, given: Iterable[str]) -> None:
+    """What a noise carries is given whole or not at all."""
+    given = set(given)
+    for path, _, process in noise_fields(model):
+        paths = [carried_path(path, name) for name in process.carried]
+        missing = [p for p in paths if p not in given]
+        if 0 < len(missing) < len(paths):
+            raise ValueError(
+                f"initial lacks {missing}, and has the rest of what {path} carries. Give all of it or none: "
+                f"initial.drop_vars({[p for p in paths if p in given]})."
+            )
+
+
+def not_a_parameter(model: NeuralMass, path: str) -> str:
+    """Why ``path`` cannot be given to a run, where it is part of a noise; else empty."""
+    name, _, part = path.rpartition(".")
+    process = {p: process for p, _, process in noise_fields(model)}.get(name)
+    if process is None or part not in {f.name for f in dataclasses.fields(process)}:
+        return ""
+    kind = type(process).__name__
+    return (
+        f"{part} is part of the noise, the same for all runs, and cannot be swept. Give it to the model: {name}=xm.{kind}(..., {part}=...)."
+    )
 
 
 def roots_of(model: NeuralMass, regions: np.ndarray) -> dict[str, np.ndarray]:

@@ -158,6 +158,7 @@ def resolve(config: Config, request: Request) -> Resolved:
 
     given, coords = _given(request, specs, model, {m.clock for m in graph.monitors})
     check_observers(graph, given, start)
+    noises.check_carried(model, given)
     dims = Dims()
     timed = timed_weights(given, specs)
     starts = epoch_starts(timed, start, stop, config.dt)
@@ -265,7 +266,8 @@ def _given(request: Request, specs: dict[str, Spec], model: NeuralMass, clocks: 
             if path in known:
                 given[path] = params[name]
             elif name in params.data_vars or path.rpartition(".")[2] in (WEIGHTS, DISTANCES, SPEED):
-                raise KeyError(f"params has {path!r}, which is not a parameter{nearest(path, known)}")
+                reason = noises.not_a_parameter(model, path)
+                raise KeyError(f"params has {path!r}, which is not a parameter{f': {reason}' if reason else nearest(path, known)}")
             elif path in (DIVERGED, STEP) or _is_stamp(params[name], clocks):
                 continue
             elif not set(params[name].dims) & {REGION, REGION_OTHER}:
