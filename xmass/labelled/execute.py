@@ -141,12 +141,17 @@ def _store(resolved: Resolved, target: np.ndarray, index: int, values: np.ndarra
     b = min(highest, (first + count) * k // period + 1)
     if b <= a:
         return
-    own = positions[: 1 + np.count_nonzero(np.diff(positions))]
+    own = _filled(positions)
     rows = max(_COPIED // values[0].size, 1)
     for first_row in range(a, b, rows):
         block = values[first_row - 1 - base : min(first_row + rows, b) - 1 - base]
         for column, position in enumerate(own):
             target[position, first_row - lowest : first_row - lowest + len(block)] = block[:, :, column]
+
+
+def _filled(positions: np.ndarray) -> np.ndarray:
+    """The positions of a tile without those that fill it up: what is returned of a run comes from one column throughout."""
+    return positions[: 1 + np.count_nonzero(np.diff(positions))]
 
 
 _lock = threading.Lock()
@@ -165,12 +170,13 @@ def _keep(resolved: Resolved, out: Arrays, ended: dict[str, Any], positions: np.
             for name, v in zip(observation.state_names, ended["observers"].get(str(index), ()), strict=False):
                 found["end", f"{INITIAL}.{observation.name}.{name}"] = np.asarray(v)
     out.finite[positions] = np.asarray(ended["finite"])
+    own = _filled(positions)
     for (kind, key), values in found.items():
         target = out.reductions if kind == "reduction" else out.end
         with _lock:
             if key not in target:
                 target[key] = np.empty((count, *values.shape[:-1]), values.dtype)
-        target[key][positions] = np.moveaxis(values, -1, 0)
+        target[key][own] = np.moveaxis(values, -1, 0)[: len(own)]
 
 
 class _StructureArrays:
