@@ -77,7 +77,7 @@ def integrate(
         x = edges.read({n: np.where(delay == 0, own[n][source], v[row, source]) for n, v in path.items()})
         total = np.zeros(len(edges.weights))
         np.add.at(total, target, weight * edges.carry(x, edges.read({n: v[target] for n, v in own.items()})))
-        return total if edges.post is None else edges.post(total)
+        return total
 
     def inputs(own: States, stage: float, fixed: States) -> States:
         found = dict(fixed)
@@ -86,7 +86,7 @@ def integrate(
                 value = 0.5 * (current(which, own, 0) + current(which, own, 1))
             else:
                 value = current(which, own, int(stage))
-            found[edges.target] = found.get(edges.target, 0.0) + edges.k * value
+            found[edges.target] = found.get(edges.target, 0.0) + edges.k * (value if edges.post is None else edges.post(value))
         return found
 
     for step in range(count):
