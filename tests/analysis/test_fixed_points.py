@@ -294,6 +294,46 @@ def test_couplings_with_several_signals_and_own_functions_are_followed():
         xm.fixed_points(sim)
 
 
+def test_regions_with_different_models_have_their_own_states():
+    # p and r are linear and rest at their input; q, a pitchfork, gets their sum and has the roots of its cubic.
+    kinds = xr.DataArray(["slow", "fork", "slow"], dims="region", coords={"region": ["p", "q", "r"]})
+    net = xm.Network(
+        {"slow": xm.LinearStep(gamma=-1.0), "fork": Own(a=1.0)},
+        SC,
+        coupling=xm.AdditiveCoupling(k=0.1, source="slow.x", target="fork.x"),
+        assignment=kinds,
+    )
+    drive = xr.DataArray([0.5, 1.0], dims="region", coords={"region": ["p", "r"]})
+    found = xm.fixed_points(xm.Simulator(net, dt=0.1), inputs={"slow.x": drive})
+    received = 0.1 * (0.3 * 0.5 + 0.2 * 1.0)
+    roots = np.sort(np.roots([-1.0, 0.0, 1.0, 2.0 * received]).real)
+    assert found["fork.x"].dims == ("fixed_point", "region")
+    np.testing.assert_allclose(found["fork.x"].sel(region="q"), roots, rtol=1e-10)
+    np.testing.assert_allclose(found["slow.x"].sel(region=["p", "r"]), np.tile([0.5, 1.0], (3, 1)), rtol=1e-12)
+    assert found["slow.x"].sel(region="q").isnull().all() and found["fork.x"].sel(region=["p", "r"]).isnull().all()
+    assert found.sizes["mode"] == 4 and found.stable.values.tolist() == [True, False, True]
+    modes = [-1.0, -1.0, -0.5, (1.0 - 3.0 * roots[0] ** 2) / 2.0]
+    np.testing.assert_allclose(np.sort(found.eigenvalues[0].real), np.sort(modes), rtol=1e-9)
+
+
+def test_couplings_with_connectomes_of_their_own():
+    # x' = gamma x + (k1 W + k2 W^T) x + I
+    back = SC.assign(weights=(("region", "region_other"), WEIGHTS.T))
+    pair = {n: xm.AdditiveCoupling(k=k, source="x", target="x") for n, k in (("there", 0.3), ("back", 0.1))}
+    net = xm.Network(xm.LinearStep(gamma=-1.0), {"there": SC, "back": back}, coupling=pair)
+    found = xm.fixed_points(xm.Simulator(net, dt=0.1), xr.Dataset({"coupling.back.k": ("k", [0.1, 0.2])}), inputs={"x": 1.0})
+    for i, k in enumerate((0.1, 0.2)):
+        exact = np.linalg.solve(np.eye(3) - 0.3 * WEIGHTS - k * WEIGHTS.T, np.ones(3))
+        np.testing.assert_allclose(found.x[i, 0], exact, rtol=1e-12)
+
+
+def test_a_laplacian_coupling_sums_with_its_own_matrix():
+    sim = network(xm.LinearStep(gamma=-1.0), xm.LaplacianCoupling(k=0.4, source="x", target="x"))
+    found = xm.fixed_points(sim, inputs={"x": xr.DataArray([1.0, 2.0, 4.0], dims="region")})
+    laplacian = WEIGHTS - np.diag(WEIGHTS.sum(axis=1))
+    np.testing.assert_allclose(found.x[0], np.linalg.solve(np.eye(3) - 0.4 * laplacian, [1.0, 2.0, 4.0]), rtol=1e-12)
+
+
 # ---------------------------------------------------------------------------------------------------------- what cannot be
 class Drift(xm.NeuralMass):
     states: ClassVar = (xm.State("x", 0.0, "1"),)
@@ -327,6 +367,9 @@ def test_bad_arguments_are_named():
         xm.fixed_points(sim, search={"x": 3})
     with pytest.raises(ValueError, match="starts=0"):
         xm.fixed_points(sim, starts=0)
+    timed = SC.weights.expand_dims(time=[0.0, 10.0])
+    with pytest.raises(ValueError, match="weights that do not change"):
+        xm.fixed_points(network(Own(), xm.AdditiveCoupling(source="x", target="x")), xr.Dataset({"weights": timed}))
     series = xr.DataArray([0.0, 1.0], dims="time", coords={"time": [0.0, 10.0]})
     with pytest.raises(ValueError, match=r"inputs\['x'\] varies in time"):
         xm.fixed_points(sim, inputs={"x": series})

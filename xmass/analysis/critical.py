@@ -229,7 +229,8 @@ def _chosen(points: Points, place: _Place, near: Mapping[str, Any] | None) -> tu
     own = np.flatnonzero(points.system == place.system)
     if not len(own):
         return None
-    states, regions = place.systems.equations.states, place.systems.equations.regions
+    eq = place.systems.equations
+    states, regions = eq.states, eq.regions
     if near:
         units = {s.name: s.unit for s in place.systems.equations.model.states}
         unknown = [n for n in near if n not in states]
@@ -240,8 +241,8 @@ def _chosen(points: Points, place: _Place, near: Mapping[str, Any] | None) -> tu
         wanted = {n: v[place.system if len(v) > 1 else 0] for n, v in place.systems.start.items()}
         stable = np.linalg.eigvals(points.jacobian[own]).real.max(axis=1) < 0
         own = own[stable] if stable.any() else own
-    gaps = np.abs(points.x[own].reshape(len(own), len(states), regions) - np.stack([_or_nan(wanted, n, regions) for n in states]))
-    size = points.scale[own].reshape(gaps.shape)
+    gaps = np.abs(eq.unpacked(points.x[own]) - np.stack([_or_nan(wanted, n, regions) for n in states]))
+    size = eq.unpacked(points.scale[own])
     best = own[np.argmin(np.nanmax(gaps / size, axis=(1, 2)))]
     return points.x[best], points.scale[best]
 
@@ -284,7 +285,7 @@ def _labelled(sim: Simulator, resolved: Resolved, systems: Systems, spec: Spec, 
         FREQUENCY: xr.DataArray(hertz, dims=dims, attrs={UNITS: "Hz", LONG_NAME: "frequency of the modes that cross"}),
         KIND: xr.DataArray(kind, dims=dims, attrs={LONG_NAME: "kind of the crossing"}),
     }
-    x = np.stack([c.x if c else np.full(eq.size, math.nan) for c in crossed]).reshape(*shape, len(eq.states), eq.regions)
+    x = eq.unpacked(np.stack([c.x if c else np.full(eq.size, math.nan) for c in crossed])).reshape(*shape, len(eq.states), eq.regions)
     for i, name in enumerate(eq.states):
         own = x[..., i, 0] if systems.bank else x[..., i, :]
         data[name] = xr.DataArray(own, dims=dims if systems.bank else (*dims, REGION), attrs=state_attrs(sim, name))

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from xmass.core.coupling import Coupling
-from xmass.core.model import NeuralMass, Uniform, bound, declared_parameters, noise_fields, per_ms, replace
+from xmass.core.model import Mixed, NeuralMass, Uniform, bound, declared_parameters, evaluate, noise_fields, per_ms, replace
 from xmass.labelled.network import Network
 from xmass.labelled.parameters import System, node_of
 from xmass.labelled.resolve import Request, Resolved, resolve
@@ -44,26 +44,43 @@ class Equations:
     def states(self) -> tuple[str, ...]:
         return tuple(s.name for s in self.model.states)
 
+    @functools.cached_property
+    def active(self) -> np.ndarray:
+        """Positions of the unknowns in all states of all regions: a region has the states of its own model."""
+        model, every = self.model, np.ones(self.regions, bool)
+        return np.flatnonzero(np.concatenate([model.mask(s) if isinstance(model, Mixed) else every for s in self.states]))
+
     @property
     def size(self) -> int:
-        return len(self.states) * self.regions
+        return len(self.active)
+
+    def unpacked(self, x: np.ndarray) -> np.ndarray:
+        """Vectors ``(..., size)`` as ``(..., state, region)``, NaN where a region has no such state."""
+        full = np.full((*x.shape[:-1], len(self.states) * self.regions), np.nan, x.dtype)
+        full[..., self.active] = x
+        return full.reshape(*x.shape[:-1], len(self.states), self.regions)
+
+    def packed(self, full: np.ndarray) -> np.ndarray:
+        """The vectors ``(..., size)`` of values ``(..., state, region)``."""
+        return full.reshape(*full.shape[:-2], -1)[..., self.active]
 
 
 def rates(equations: Equations, x: jax.Array, p: Mapping[str, Any]) -> jax.Array:
     """Time derivative per ms. A delayed state is the state itself, as it is at a fixed point."""
-    model = bound(equations.model, "", dict(p))
-    s = dict(zip(equations.states, x.reshape(len(equations.states), equations.regions, 1)))
+    model, names, shape = bound(equations.model, "", dict(p)), equations.states, (equations.regions, 1)
+    s = dict(zip(names, jnp.zeros(len(names) * equations.regions, x.dtype).at[equations.active].set(x).reshape(len(names), *shape)))
     u = {i.name: p[f"{INPUTS}.{i.name}"] for i in model.inputs}
     for path, blank in equations.couplings:
         coupling = bound(blank, f"{path}.", dict(p))
-        own = s[coupling.source] if coupling.source in s else getattr(model, coupling.source)(SimpleNamespace(**s), None)
-        weights, sent = p[_matrix(path)], coupling.pre(own)
-        total = tuple(weights @ x for x in sent) if isinstance(sent, tuple) else weights @ sent
-        u[coupling.target] = u[coupling.target] + coupling.post(total, own, weights.sum(axis=1, keepdims=True))
+        own = s[coupling.source] if coupling.source in s else evaluate(model, coupling.source, s, None)
+        if isinstance(model, Mixed):  # in regions of another model the source may be anything, also infinite
+            own = jnp.where(model.mask(coupling.source)[:, None], own, 0.0)
+        matrix, sent = p[_matrix(path)], coupling.pre(own)
+        total = tuple(matrix @ x for x in sent) if isinstance(sent, tuple) else matrix @ sent
+        u[coupling.target] = u[coupling.target] + coupling.post(total, own, matrix.sum(axis=1, keepdims=True))
     past = {q.name: s[q.state] for q in model.past}
     made = model.drift(SimpleNamespace(**s, **past), SimpleNamespace(**u))
-    shape = (equations.regions, 1)
-    return per_ms(model) * jnp.concatenate([jnp.broadcast_to(made[n], shape)[:, 0] for n in equations.states])
+    return per_ms(model) * jnp.concatenate([jnp.broadcast_to(made[n], shape)[:, 0] for n in names])[equations.active]
 
 
 def _matrix(path: str) -> str:
@@ -195,11 +212,12 @@ def systems_of(sim: Simulator, resolved: Resolved) -> Systems:
         raise TypeError(f"{type(model).__name__} has a step of its own and no drift(s, u): fixed points are those of the drift.")
     couplings = system.couplings if isinstance(system, Network) else {}
     regions = len(resolved.config.regions)
-    bank = regions > 1 and not couplings
-    read = _read(resolved, model, couplings)
+    bank = regions > 1 and not couplings and not isinstance(model, Mixed)
+    read = _read(resolved, system)
     sizes = {d: n for d, n in resolved.sizes.items() if any(d in v.dims for v in read.values())}
     runs = np.arange(int(np.prod(tuple(sizes.values()), dtype=np.int64)))
-    shared, own = {}, {}
+    shared: Point = {}
+    own: Point = {}
     for path, value in read.items():
         rows, varies = value.take(sizes, runs), value.varies
         if REGION_OTHER not in value.inner:
@@ -207,29 +225,33 @@ def systems_of(sim: Simulator, resolved: Resolved) -> Systems:
             if bank and (varies or REGION in value.inner):
                 rows, varies = np.broadcast_to(rows, (len(runs), regions, 1)).reshape(-1, 1, 1), True
         (own if varies else shared)[path] = rows if varies else rows[0]
-    blank = {**{d.name: 0.0 for d in declared_parameters(type(model))}, **{p: None for p, _, _ in noise_fields(model)}}
+    blank = {**{d.name: 0.0 for d in declared_parameters(model)}, **{p: None for p, _, _ in noise_fields(model)}}
     equations = Equations(
         replace(model, blank),
-        tuple((path, replace(c, {d.name: 0.0 for d in declared_parameters(type(c))})) for path, c in couplings.items()),
+        tuple((path, replace(c, {d.name: 0.0 for d in declared_parameters(c)})) for path, c in couplings.items()),
         1 if bank else regions,
     )
     bounds = [s.bounds if s.bounds is not None and sim.bounds else (-np.inf, np.inf) for s in model.states]
-    low, high = np.repeat(np.array(bounds, dtype=np.float64), equations.regions, axis=0).T
+    low, high = (equations.packed(np.repeat(b[:, None], equations.regions, axis=1)) for b in np.array(bounds, dtype=np.float64).T)
     start, spread = _starts(resolved, model, sizes, runs, regions if bank else 0)
     return Systems(
         equations, shared, own, {**sizes, REGION: regions} if bank else sizes, start, spread, low, high, float(resolved.config.dt)
     )
 
 
-def _read(resolved: Resolved, model: NeuralMass, couplings: Mapping[str, Coupling]) -> dict[str, Value]:
+def _read(resolved: Resolved, system: System) -> dict[str, Value]:
     """The values that the equations read, by path; of each coupling the matrix that it sums with."""
-    found = {d.name: resolved.values[d.name] for d in declared_parameters(type(model))}
+    model, wired = node_of(system), resolved.structures
+    found = {d.name: resolved.values[d.name] for d in declared_parameters(model)}
+    couplings, prefix_of = (system.couplings, system.prefix_of) if isinstance(system, Network) else ({}, str)
     for path, coupling in couplings.items():
-        found |= {f"{path}.{d.name}": resolved.values[f"{path}.{d.name}"] for d in declared_parameters(type(coupling))}
-        weights = resolved.values[resolved.config.system.prefix_of(path) + WEIGHTS]
-        if TIME in weights.inner:
+        found |= {f"{path}.{d.name}": resolved.values[f"{path}.{d.name}"] for d in declared_parameters(coupling)}
+        assert wired is not None
+        if TIME in resolved.values[prefix_of(path) + WEIGHTS].inner:
             raise ValueError("weights has the dim 'time'; a fixed point needs weights that do not change. Take one time: .isel(time=0).")
-        found[_matrix(path)] = weights._replace(array=np.asarray(coupling.weighting(weights.array), dtype=np.float64))
+        matrices = wired.projections[wired.of_coupling[path]].weights[:, 0]
+        shape = tuple(resolved.sizes[d] for d in wired.dims)
+        found[_matrix(path)] = Value(wired.dims, matrices.reshape(*shape, *matrices.shape[1:]), (REGION, REGION_OTHER))
     found |= {f"{INPUTS}.{i.name}": Value((), np.zeros(()), ()) for i in model.inputs}
     for drive in resolved.stimuli:
         if drive.value is None:

@@ -164,8 +164,7 @@ def _roots(systems: Systems, x: np.ndarray, index: np.ndarray, scale: np.ndarray
     kept = np.concatenate(firsts)
     x, jacobian, solved = polished(systems.both, roots[kept], index[kept], scale[kept])
     x, jacobian, index, scale = x[solved], jacobian[solved], index[kept][solved], scale[kept][solved]
-    states = len(systems.equations.states)
-    means = (np.round(x / scale, 8) * scale).reshape(len(x), states, -1).mean(axis=2)
+    means = np.nanmean(systems.equations.unpacked(np.round(x / scale, 8) * scale), axis=2)
     order = np.lexsort((*means.T[::-1], index))
     return Points(index[order], x[order], jacobian[order], scale[order])
 
@@ -198,29 +197,30 @@ def _by_system(index: np.ndarray) -> list[np.ndarray]:
 
 def limits(systems: Systems, box: dict[str, tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest value of each unknown, from the declared bounds and the given ranges."""
-    low, high, n = systems.lower.copy(), systems.upper.copy(), systems.equations.regions
-    for i, name in enumerate(systems.equations.states):
+    eq = systems.equations
+    low, high = eq.unpacked(systems.lower), eq.unpacked(systems.upper)
+    for i, name in enumerate(eq.states):
         if name in box:
-            own = slice(i * n, (i + 1) * n)
-            low[own], high[own] = np.maximum(low[own], box[name][0]), np.minimum(high[own], box[name][1])
-    return low, high
+            low[i], high[i] = np.maximum(low[i], box[name][0]), np.minimum(high[i], box[name][1])
+    return eq.packed(low), eq.packed(high)
 
 
 def _starts(systems: Systems, box: dict[str, tuple[float, float]], count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Starts ``(n, size)``, their systems, and the scale of each unknown ``(systems, size)``."""
-    states, regions, total = len(systems.equations.states), systems.equations.regions, systems.count
+    eq, total = systems.equations, systems.count
+    states, regions = len(eq.states), eq.regions
     low, high = limits(systems, box)
-    middle = np.stack([np.broadcast_to(systems.start[s], (total, regions)) for s in systems.equations.states], axis=1)
-    kick = np.array([systems.spread[s] or 0.1 for s in systems.equations.states])[:, None] + 0.1 * np.abs(middle)
+    middle = np.stack([np.broadcast_to(systems.start[s], (total, regions)) for s in eq.states], axis=1)
+    kick = np.array([systems.spread[s] or 0.1 for s in eq.states])[:, None] + 0.1 * np.abs(middle)
     z = 2.0 * _sobol(_KICKS, states) - 1.0
-    around = np.concatenate([middle[:, None], middle[:, None] + kick[:, None] * z[:, :, None]], axis=1).reshape(-1, states * regions)
+    around = eq.packed(np.concatenate([middle[:, None], middle[:, None] + kick[:, None] * z[:, :, None]], axis=1)).reshape(-1, eq.size)
     index = np.repeat(np.arange(total), _KICKS + 1)
     with np.errstate(all="ignore"):
         end, least, most = systems.ranges(np.clip(around, low, high), index)
         calm = np.isfinite(end).all(axis=1) & (np.maximum(np.abs(least), np.abs(most)) < _LARGE).all(axis=1)
     end, least, most = (np.where(calm[:, None], v, around) for v in (end, least, most))
-    least, most = (v.reshape(total, _KICKS + 1, states, regions) for v in (least, most))
-    bottom, top = least.min(axis=(1, 3))[:, None, :, None], most.max(axis=(1, 3))[:, None, :, None]
+    least, most = (eq.unpacked(v).reshape(total, _KICKS + 1, states, regions) for v in (least, most))
+    bottom, top = np.nanmin(least, axis=(1, 3))[:, None, :, None], np.nanmax(most, axis=(1, 3))[:, None, :, None]
     centre, half = 0.5 * (bottom + top), np.maximum(0.5 * (top - bottom) + 0.1 * np.abs(0.5 * (bottom + top)), 0.5)
     # a draw of the Cauchy distribution: half of the starts are within the range of the runs, one in a hundred is 60 times as far
     uniform = np.repeat(_sobol(count, states), regions, axis=1).reshape(count, states, regions)
@@ -228,10 +228,10 @@ def _starts(systems: Systems, box: dict[str, tuple[float, float]], count: int) -
     if regions > 1:  # every other start differs between regions
         uniform[1::2] = _sobol(count // 2, states * regions).reshape(-1, states, regions)
         drawn[:, 1::2] = centre + 3.0 * half * (2.0 * uniform[1::2] - 1.0)
-    drawn = _held(drawn.reshape(total, count, -1), uniform.reshape(count, -1), low, high)
+    drawn = _held(eq.packed(drawn), eq.packed(uniform), low, high)
     x = np.concatenate([end.reshape(total, _KICKS + 1, -1), around.reshape(total, _KICKS + 1, -1), drawn], axis=1)
-    scale = np.broadcast_to(half[:, 0], (total, states, regions)).reshape(total, -1)
-    return x.reshape(-1, states * regions), np.repeat(np.arange(total), x.shape[1]), scale
+    scale = eq.packed(np.broadcast_to(half[:, 0], (total, states, regions)))
+    return x.reshape(-1, eq.size), np.repeat(np.arange(total), x.shape[1]), scale
 
 
 def _held(drawn: np.ndarray, uniform: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -288,7 +288,7 @@ def _labelled(sim: Simulator, resolved: Resolved, systems: Systems, points: Poin
     rank = np.arange(len(points.system)) - np.searchsorted(points.system, points.system)
     most = int(rank.max()) + 1
     states = np.full((total, most, len(eq.states), eq.regions), np.nan)
-    states[points.system, rank] = points.x.reshape(-1, len(eq.states), eq.regions)
+    states[points.system, rank] = eq.unpacked(points.x)
     modes = np.full((total, most, eq.size), complex(np.nan, np.nan))
     modes[points.system, rank] = eigenvalues(points.jacobian)
     stable = np.zeros((total, most), bool)
