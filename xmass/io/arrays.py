@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import tokenize
 import warnings
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def _entry(file: Path, name: str, data: bytes) -> Entry:
                 shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
             else:
                 raise ValueError(f"version {version}")
-    except BROKEN as error:
+    except (*BROKEN, SyntaxError, tokenize.TokenError) as error:  # numpy parses the header as Python's literals
         raise broken(file, f"a numpy array ({name!r})", error) from error
     start = stream.tell()
     if dtype.hasobject:

@@ -31,6 +31,11 @@ def sidecar(file: Path) -> dict[str, Any]:
     return found
 
 
+def described(metadata: dict[str, Any]) -> dict[str, str | int | float]:
+    """The metadata that are one value, as attributes."""
+    return {f"bids_{key}": value for key, value in sorted(metadata.items()) if isinstance(value, str | int | float)}
+
+
 def period(file: Path, metadata: dict[str, Any]) -> float | None:
     """The repetition time that metadata state, or the inverse of the sampling frequency [s]."""
     given = {name: metadata[name] for name in ("RepetitionTime", "SamplingFrequency") if name in metadata}

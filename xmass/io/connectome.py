@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xmass.io.arrays import npy_entries, npz_entries
-from xmass.io.bids import is_bids, sidecar
+from xmass.io.bids import described, is_bids, sidecar
 from xmass.io.guard import MAX_BYTES, choose, existing, fault
 from xmass.io.imaging import read_cifti
 from xmass.io.labelled import load_zarr, open_netcdf
@@ -160,7 +160,7 @@ def _read(source: Path_ | np.ndarray, variable: str | None, lengths: str | None,
         return file.name, _from_archive(file, max_bytes)
     if name.endswith((".csv", ".tsv", ".txt")):
         table = read_table(file, max_bytes)
-        attrs = {"bids": sorted(sidecar(file))} if is_bids(file) else {}
+        attrs = described(sidecar(file)) if is_bids(file) else {}
         return file.name, Found(table.values, None, table.rows, table.columns, attrs=attrs)
     if name.endswith(".nii"):
         parcels = read_cifti(file, max_bytes, wanted="pconn")

@@ -12,6 +12,8 @@ import xarray as xr
 from xmass.io.guard import BROKEN, broken, content, fault, kind_of, too_large
 from xmass.io.matlab import SIGNATURE, refuse_references
 
+FORMAT = "xmass_store"
+"""Attribute by which a store of :func:`xmass.io.save` is known."""
 LARGEST_METADATA = 50_000_000
 LAYOUT = ("bytes", "endian", "transpose", "sharding_indexed", "shuffle", "delta", "astype", "vlen-utf8", "vlen-bytes")
 CHECKSUMS = ("crc32c", "crc32", "adler32", "fletcher32", "jenkins_lookup3")
@@ -76,9 +78,11 @@ def load_zarr(folder: Path, max_bytes: int) -> xr.Dataset:
     if ds.nbytes > max_bytes:
         raise too_large(folder, "its content", ds.nbytes, max_bytes)
     try:
-        return plain_text(ds.load())
+        ds = plain_text(ds.load())
     except (*BROKEN, RuntimeError) as error:
         raise broken(folder, "a zarr store", error) from error
+    ds.attrs.pop(FORMAT, None)
+    return ds
 
 
 def plain_text(ds: xr.Dataset) -> xr.Dataset:

@@ -11,14 +11,14 @@ import numpy as np
 import xarray as xr
 
 from xmass.io.arrays import npy_entries, npz_entries
-from xmass.io.bids import is_bids, period, sidecar
+from xmass.io.bids import described, is_bids, period, sidecar
 from xmass.io.connectome import Path_, _given_labels, _numbers
 from xmass.io.guard import MAX_BYTES, choose, existing, fault
 from xmass.io.imaging import read_cifti, read_gifti
 from xmass.io.labelled import load_zarr, open_netcdf
 from xmass.io.matlab import mat_entries
 from xmass.io.sensors import MNEObject, read_mne
-from xmass.io.text import Table, check_labels, read_table
+from xmass.io.text import Table, check_labels, is_count, read_table
 from xmass.labelled.schema import LONG_NAME, REGION, SENSOR, TIME, UNITS, time_attrs, time_dim
 from xmass.labelled.units import in_unit
 
@@ -167,13 +167,12 @@ def _from_text(file: Path, max_bytes: int) -> Signals:
     bids = is_bids(file)
     table = read_table(file, max_bytes, header=True if bids else None)
     metadata = sidecar(file) if bids else {}
-    attrs = {f"bids_{key}": value for key, value in sorted(metadata.items()) if isinstance(value, str | int | float)}
     tr = period(file, metadata)
     table, start, own = _without_clock(file, table)
     if own is not None and tr is not None and not np.isclose(own, tr, rtol=ONE_CLOCK):
         raise fault(file, f"its column of times has a period of {own} s, and its JSON file says {tr} s. Correct one of them.")
     rows, labels = _orientation(file, table)
-    return Signals(table.values, rows, labels, own if tr is None else tr, start, {}, attrs)
+    return Signals(table.values, rows, labels, own if tr is None else tr, start, {}, described(metadata))
 
 
 def _without_clock(file: Path, table: Table) -> tuple[Table, float, float | None]:
@@ -192,9 +191,7 @@ def _without_clock(file: Path, table: Table) -> tuple[Table, float, float | None
 
 def _orientation(file: Path, table: Table) -> tuple[Rows | None, list[str] | None]:
     """Which axis is time, by which one has labels of regions; a plain count 0, 1, 2, ... is none."""
-    count = range(len(table.values))
-    counted = table.rows is not None and table.rows in ([str(i) for i in count], [str(i + 1) for i in count])
-    if table.columns is not None and (table.rows is None or counted):
+    if table.columns is not None and (table.rows is None or is_count(table.rows)):
         return "time", table.columns
     if table.rows is not None and table.columns is None:
         return "region", table.rows

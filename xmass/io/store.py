@@ -13,10 +13,9 @@ import xarray as xr
 
 from xmass._version import __version__
 from xmass.io.guard import BROKEN, existing, fault
-from xmass.io.labelled import open_zarr, plain_text
+from xmass.io.labelled import FORMAT, open_zarr, plain_text
 from xmass.labelled.schema import CONVENTIONS
 
-FORMAT = "xmass_store"
 RESERVED = ("_FillValue", "missing_value", "scale_factor", "add_offset", "coordinates", "dtype")
 COMPRESSOR = {"cname": "zstd", "clevel": 3, "shuffle": "bitshuffle"}
 PIECE = 32_000_000

@@ -75,7 +75,7 @@ def table(file: Path, text: str, delimiter: str | None, *, header: bool | None =
     """The numbers and labels of a text, see :func:`read_table`."""
     cells = split(file, text, delimiter)
     first = cells[0]
-    has_header = any(_is_text(cell) for cell in first) if header is None else header
+    has_header = _is_header(cells) if header is None else header
     if has_header and len(cells) > 1 and len(cells[1]) == len(first) + 1:
         first = ["", *first]  # R writes no corner
     body = cells[1:] if has_header else cells
@@ -142,6 +142,22 @@ def check_labels(source: str, labels: Sequence[object], n: int, what: str = "reg
             "Give other ones, in the order of the file: labels=[...]."
         )
     return names
+
+
+def _is_header(cells: list[list[str]]) -> bool:
+    """Whether the first line holds labels: text in it, if only in its first cell then not because that is the label of a row."""
+    first = cells[0]
+    if any(_is_text(cell) for cell in first[1:]):
+        return True
+    if first[0] == "" and len(first) > 1:
+        return is_count(first[1:])  # how pandas writes columns without names
+    below = cells[1][0] if len(cells) > 1 else ""
+    return _is_text(first[0]) and (first[0].lower() in (*CORNERS, "time") or not _is_text(below))
+
+
+def is_count(labels: list[str]) -> bool:
+    """Whether labels only count, from 0 or 1."""
+    return labels in ([str(i) for i in range(len(labels))], [str(i + 1) for i in range(len(labels))])
 
 
 def _is_text(cell: str) -> bool:
