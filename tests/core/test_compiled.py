@@ -56,6 +56,16 @@ def test_a_delayed_run_copies_no_ring_and_is_not_split_over_threads(method, tile
     assert "outer_dimension_partitions" not in text
 
 
+@pytest.mark.parametrize("tile", [16, 1])
+def test_a_model_that_reads_its_own_past_copies_no_ring(tile):
+    simulator = xm.Simulator(xm.WilsonCowanDelayedStep(delay_ee=20.0), dt=0.1, regions=40, tile=tile)
+    w = xr.Dataset({"w_ee": ("w", np.linspace(10.0, 12.0, tile))}) if tile > 1 else None
+    text, program, ring = compiled_text(simulator, Request(100.0, w, monitors=["rE"]))
+    assert ring == f"{program.history},40,{tile}" and f"f32[{ring}]" in text
+    inside = [line for line in text.splitlines() if re.search(rf"= f32\[{ring}\]\S* copy\(", line)]
+    assert not inside, inside
+
+
 def compilations(caplog):
     return [r.getMessage() for r in caplog.records if r.getMessage().startswith("Finished XLA compilation")]
 

@@ -129,7 +129,7 @@ def finish(program: Program, carry: Carry, args: dict, step: jax.Array) -> dict[
             histories[source] = delay.read_past(carry.rings[raw_key(source)], slot, program.delay.history)
     for name in program.remembered:
         order = lax.rem(step + 1 + lax.iota(jnp.int32, program.history), jnp.int32(program.history))
-        histories[name] = carry.rings[own_key(name)][order].transpose(1, 0, 2)
+        histories[name] = remember(carry.rings[own_key(name)], carry.states[name], step)[order].transpose(1, 0, 2)
     finite = jnp.ones(program.width, bool)
     for leaf in jax.tree.leaves((carry.states, carry.observers)):
         if leaf.shape == (program.regions, program.width):
@@ -207,6 +207,8 @@ def _step(
 ) -> tuple:
     """One step: noises, stimuli and couplings into the inputs, the scheme, the bounds, the tape."""
     states, rings, coloured, tapes = loop
+    # The present is written before the past is read: what is read and then written in one step would be copied whole.
+    rings = {**rings, **{own_key(n): remember(rings[own_key(n)], states[n], t0 + q) for n in program.remembered}}
     dtype = jnp.dtype(program.dtype)
     params, dt = args["params"], args["dt"]
     model = bound(program.model, "", params)
@@ -247,7 +249,6 @@ def _step(
         states = {
             s.name: states[s.name] if s.bounds is None else jnp.clip(states[s.name], s.bounds[0], s.bounds[1]) for s in program.model.states
         }
-    rings = {**rings, **{own_key(n): remember(rings[own_key(n)], states[n], t0 + q + 1) for n in program.remembered}}
     tapes = dict(tapes)
     end = None
     for name in tapes:
