@@ -12,6 +12,7 @@ from xmass.analysis.dynamic import fcd, fcd_distribution
 from xmass.analysis.edges import edge_fc, edge_series
 from xmass.analysis.inhibition import critical_coupling, inhibition_control
 from xmass.analysis.iterative_inhibition import iterative_inhibition_control
+from xmass.analysis.power import band_pass, peak_frequency, power_spectrum
 from xmass.analysis.preprocess import preprocess
 from xmass.analysis.spectra import intrinsic_frequency
 from xmass.analysis.stability import fixed_points
@@ -143,6 +144,7 @@ __all__ = [
     "accessor",
     "analysis",
     "average_fc",
+    "band_pass",
     "compare",
     "cortical",
     "critical",
@@ -168,7 +170,9 @@ __all__ = [
     "observe",
     "parameter",
     "partial_correlation",
+    "peak_frequency",
     "plan",
+    "power_spectrum",
     "preprocess",
     "rerun",
     "sc_fc_coupling",

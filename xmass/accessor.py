@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
 
-from xmass.analysis import fcd, functional_connectivity, intrinsic_frequency, preprocess
+from xmass.analysis import fcd, functional_connectivity, intrinsic_frequency, power_spectrum, preprocess
 from xmass.analysis.table import ComparisonTable
 from xmass.labelled import units
 
@@ -31,6 +31,18 @@ class DataArrayAccessor:
     def fcd(self, *, window: Any = None, step: Any = None, dim: str | None = None) -> xr.DataArray:
         """:func:`xmass.fcd`."""
         return fcd(self._data, window=window, step=step, dim=dim)
+
+    def psd(
+        self,
+        *,
+        method: Literal["welch", "multitaper"] = "welch",
+        segment: Any = None,
+        overlap: float = 0.5,
+        bandwidth: Any = None,
+        dim: str | None = None,
+    ) -> xr.DataArray:
+        """:func:`xmass.power_spectrum`."""
+        return power_spectrum(self._data, method=method, segment=segment, overlap=overlap, bandwidth=bandwidth, dim=dim)
 
     def preprocess(
         self,

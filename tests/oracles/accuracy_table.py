@@ -45,6 +45,7 @@ def rows(precision: str) -> Iterator[Comparison]:
     for number in (1, 2, 3):
         yield references.compare_fcd(number, precision=precision)
     yield references.compare_fcd_distances(precision=precision)
+    yield references.compare_power(precision=precision)
 
 
 def table() -> str:

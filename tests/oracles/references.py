@@ -334,6 +334,18 @@ def compare_fcd_distances(*, precision: str = "float64") -> Comparison:
     return Comparison("analysis_between_subjects", "fcd_ks_upper", "KS distance", bare(ours), bare(ds.fcd_ks_upper), tolerance)
 
 
+def compare_power(*, precision: str = "float64") -> Comparison:
+    """Mean over regions of the Welch spectrum, segments of 144 s. Theirs is not per Hz but per noise bandwidth of the window."""
+    ds = open_case("analysis", "between_subjects")
+    spectrum = xm.power_spectrum(_recording(1, precision), segment=144.0)
+    bandwidth = 1.5 / 144.0  # of a Hann window: 1.5 over its length
+    ours = bare(spectrum.mean("region").isel(frequency=slice(0, ds.sizes["frequency"])) * bandwidth)
+    theirs = bare(ds.power)
+    return Comparison(
+        "analysis_between_subjects", "power", "Welch spectrum", ours, theirs, ANALYSIS64 if precision == "float64" else FLOAT32
+    )
+
+
 def _recording(number: int, precision: str) -> xr.DataArray:
     """The BOLD of the cortical regions of a subject."""
     with xr.open_dataset(shared_path("data", f"hcp_subject_{number}.nc"), engine="h5netcdf") as file:

@@ -14,6 +14,9 @@ from xmass.analysis.dynamic import fcd as fcd
 from xmass.analysis.dynamic import fcd_distribution as fcd_distribution
 from xmass.analysis.edges import edge_fc as edge_fc
 from xmass.analysis.edges import edge_series as edge_series
+from xmass.analysis.power import band_pass as band_pass
+from xmass.analysis.power import peak_frequency as peak_frequency
+from xmass.analysis.power import power_spectrum as power_spectrum
 from xmass.analysis.preprocess import preprocess as preprocess
 from xmass.analysis.spectra import intrinsic_frequency as intrinsic_frequency
 from xmass.analysis.stability import fixed_points as fixed_points

@@ -182,15 +182,18 @@ def average_fc(fc: xr.DataArray, dim: str | Sequence[Hashable]) -> xr.Dataset:
     return xr.Dataset({"fc": mean, "fc_se": error})
 
 
-def checked_series(signal: xr.DataArray, *, dim: str | None = None) -> tuple[xr.DataArray, Hashable]:
-    """A real-valued ``(..., time, region)`` series without pint, and its time dimension; errors say what is missing."""
+def checked_series(signal: xr.DataArray, *, dim: str | None = None, region: bool = True) -> tuple[xr.DataArray, Hashable]:
+    """A real-valued ``(..., time, region)`` series without pint, and its time dimension; errors say what is missing.
+
+    Without ``region`` a series of anything, such as ``(..., time, sensor)``.
+    """
     if not isinstance(signal, xr.DataArray):
         raise TypeError(f"signal is a {type(signal).__name__}, needs an xarray.DataArray: take one variable, such as ds['bold'].")
     signal = units.dequantify(signal)
     if signal.dtype.kind not in "fiu":
         raise TypeError(f"signal has dtype {signal.dtype}, needs real numbers: convert it with signal.astype(float).")
     time = schema.time_dim(signal, dim)
-    if schema.REGION not in signal.dims:
+    if region and schema.REGION not in signal.dims:
         raise ValueError(f"signal has dims {tuple(signal.dims)}, needs 'region': rename one with signal.rename({{...: 'region'}}).")
     return signal, time
 
