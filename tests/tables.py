@@ -1,7 +1,8 @@
 """The tables of the model and coupling pages, made from the declarations.
 
-``python -m tests.tables`` writes them between the lines ``<!-- tables: ClassName -->`` and ``<!-- end -->`` of every page;
-``tests/test_pages.py`` compares.
+``python -m tests.tables`` writes them between the lines ``<!-- tables: ClassName -->`` and ``<!-- end -->`` of every page, and the
+lists of all models and presets between ``<!-- catalogue -->`` or ``<!-- presets -->`` and ``<!-- end -->``; ``tests/test_pages.py``
+compares.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from xmass.core.model import Uniform, declared_parameters
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BLOCK = re.compile(r"<!-- tables: (\w+) -->\n(.*?)<!-- end -->", re.DOTALL)
+LISTS = re.compile(r"<!-- (catalogue|presets) -->\n(.*?)<!-- end -->", re.DOTALL)
 
 
 def documented() -> list[type]:
@@ -52,8 +54,30 @@ def _state(s: Any) -> str:
     return f"| `{s.name}` | {start} | {s.unit} | {s.meaning}{held} |"
 
 
+def catalogue() -> str:
+    """All models as a Markdown table, each with the page that describes it."""
+    described = {m[1]: page.name for page in pages() for m in BLOCK.finditer(page.read_text(encoding="utf-8"))}
+    rows = []
+    for r in xm.list_models():
+        name = f"[`{r.name}`]({described[r.name]})" if r.name in described else f"`{r.name}`"
+        rows.append(f"| {name} | {r.category} | {r.n_states} | {r.use_case} |")
+    return _table("model", ["category", "states", "use"], rows)
+
+
+def presets() -> str:
+    """The named parameter sets of all models, with the first sentence of their docstrings."""
+    rows = []
+    for r in xm.list_models():
+        cls = getattr(xm, r.name)
+        for name in (n for n, v in vars(cls).items() if isinstance(v, classmethod)):
+            said = (inspect.getdoc(getattr(cls, name)) or "").split("\n\n")[0].replace("\n", " ").replace("``", "`")
+            rows.append(f"| `xm.{r.name}.{name}()` | {said} |")
+    return _table("call", ["model"], rows)
+
+
 def filled(text: str) -> str:
     """A page with its tables made anew."""
+    text = LISTS.sub(lambda m: f"<!-- {m[1]} -->\n{catalogue() if m[1] == 'catalogue' else presets()}<!-- end -->", text)
     return BLOCK.sub(lambda m: f"<!-- tables: {m[1]} -->\n{tables(getattr(xm, m[1]))}<!-- end -->", text)
 
 

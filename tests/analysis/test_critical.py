@@ -94,6 +94,16 @@ def test_larter_breakspear_starts_to_oscillate():
     assert float(found.frequency) == pytest.approx(1000 * 0.6788 / (2 * np.pi), abs=0.01)
 
 
+def test_lorenz_has_its_pitchfork_and_its_hopf_point():
+    # rho = 1, and sigma (sigma + beta + 3) / (sigma - beta - 1) with frequency sqrt(beta (sigma + rho))
+    first = crossing(xm.LorenzStep(), "rho", bounds=(0.5, 40.0), dt=0.01)
+    assert float(first.rho) == pytest.approx(1.0, abs=1e-9) and str(first.kind.values) == "pitchfork or transcritical"
+    wing = crossing(xm.LorenzStep(), "rho", bounds=(2.0, 40.0), near={"x": 1.6}, dt=0.01)
+    rho = 10 * (10 + 8 / 3 + 3) / (10 - 8 / 3 - 1)
+    assert float(wing.rho) == pytest.approx(rho, rel=1e-10) and str(wing.kind.values) == "hopf"
+    assert float(wing.frequency) == pytest.approx(1000 / (2 * np.pi) * np.sqrt(8 / 3 * (10 + rho)), rel=1e-9)
+
+
 def test_the_active_branch_of_montbrio_ends():
     found = crossing(xm.MontbrioPazoRoxinStep(), "J", bounds=(21.0, 10.0), near={"r": 1.85}, dt=0.01)
     assert float(found.J) == pytest.approx(13.97773, abs=5e-6) and str(found.kind.values) == "fold"
