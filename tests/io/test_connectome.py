@@ -110,11 +110,13 @@ def test_matlab_files_with_several_matrices_need_a_name(tmp_path, compress):
     cells = np.empty(2, dtype=object)
     cells[:] = ["A", np.zeros(3)]
     scipy.io.savemat(tmp_path / "both.mat", {"sc": W, "len": D, "cells": cells, "s": {"x": 1.0}, "t": "text"}, do_compression=compress)
-    with pytest.raises(ValueError, match=r"both.mat: it has 2 square matrices of real numbers, needs one, or variable= its name.*'len' \(3, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"both.mat: it has 2 square matrices of real numbers, needs one, or variable= its name.*'len' \(3, 3\)"
+    ):
         xm.io.read_connectome(tmp_path / "both.mat")
     check(xm.io.read_connectome(tmp_path / "both.mat", variable="sc"), labels=None)
     check(xm.io.read_connectome(tmp_path / "both.mat", distances_variable="len"), labels=None, distances=D)
-    with pytest.raises(ValueError, match=r"it has no variable 'SC'.*Give variable= one of them"):
+    with pytest.raises(ValueError, match=r"it has no variable 'SC', needs variable= one of those it has: 'sc'"):
         xm.io.read_connectome(tmp_path / "both.mat", variable="SC")
 
 
@@ -287,7 +289,9 @@ def test_what_contradicts_the_file_is_an_error(tmp_path, options, said):
 
 def test_labels_given_in_another_order_than_those_of_the_file_are_an_error(tmp_path):
     (tmp_path / "net.csv").write_text("A,B,C\n" + rows(W))
-    with pytest.raises(ValueError, match=r"net.csv: labels= has the labels of the file in another order \(at 1 \(from 0\) \['B'\] and \['C'\]\)"):
+    with pytest.raises(
+        ValueError, match=r"net.csv: labels= has the labels of the file in another order \(at 1 \(from 0\) \['B'\] and \['C'\]\)"
+    ):
         xm.io.read_connectome(tmp_path / "net.csv", labels=["A", "C", "B"])
     (tmp_path / "len.csv").write_text("A,C,B\n" + rows(D))
     with pytest.raises(ValueError, match=r"len.csv: its labels differ from those in net.csv"):

@@ -53,7 +53,7 @@ def snapshot(folder):
 
 @pytest.fixture
 def refused(tmp_path, monkeypatch):
-    """Asserts that reading a file is a ValueError with its name, and changes nothing: neither beside it, nor in the working folder or in /tmp."""
+    """Asserts that reading a file is a ValueError with its name, and changes nothing beside it, in the working folder or in TMPDIR."""
     working = tmp_path / "working"
     temporary = tmp_path / "temporary"
     working.mkdir()
@@ -158,7 +158,9 @@ def archive(path, entries, *, method=zipfile.ZIP_DEFLATED):
     return path
 
 
-@pytest.mark.parametrize("name", ["../escaped.txt", "/tmp/escaped.txt", "a/../../escaped.txt", "..\\escaped.txt", "C:\\escaped.txt", "\\\\host\\x.txt"])
+@pytest.mark.parametrize(
+    "name", ["../escaped.txt", "/tmp/escaped.txt", "a/../../escaped.txt", "..\\escaped.txt", "C:\\escaped.txt", "\\\\host\\x.txt"]
+)
 @pytest.mark.parametrize("ending", ["zip", "npz"])
 def test_archives_whose_entries_leave_their_folder_are_refused(tmp_path, refused, name, ending):
     write_tvb(tmp_path / f"evil.{ending}")
@@ -196,7 +198,12 @@ def test_a_bomb_is_refused_by_what_it_says_it_is(tmp_path, refused, ending):
     path = archive(tmp_path / f"bomb.{ending}", [("weights.txt", zeros)])
     assert path.stat().st_size < 60_000
     tracemalloc.start()
-    refused(path, r"its decompressed content has 50,000,000 bytes, needs at most 1,000,000.*max_bytes=50000000", max_bytes=1_000_000, readers=("connectome",))
+    refused(
+        path,
+        r"its decompressed content has 50,000,000 bytes, needs at most 1,000,000.*max_bytes=50000000",
+        max_bytes=1_000_000,
+        readers=("connectome",),
+    )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5_000_000
@@ -328,7 +335,7 @@ def test_cells_structs_text_and_complex_numbers_are_not_read(tmp_path, refused):
     scipy.io.savemat(tmp_path / "w.mat", found)
     for name, said in (("cells", "of class cell, which is not read"), ("struct", "of class struct"), ("text", "of class char")):
         refused(tmp_path / "w.mat", f"'{name}' holds {said}", variable=name)
-    refused(tmp_path / "w.mat", "'complex' holds complex128, needs real numbers", variable="complex")
+    refused(tmp_path / "w.mat", "'complex' holds complex double, which is not read, needs a", variable="complex")
     del found["complex"]
     scipy.io.savemat(tmp_path / "w.mat", found)
     refused(tmp_path / "w.mat", r"0 .*matrices of real numbers.*'struct' \(1, 1\) of class struct")
@@ -359,10 +366,10 @@ def test_matlab_shapes_that_are_larger_than_their_file(tmp_path, refused):
     at = element.index(struct.pack("<IIii", 5, 8, 2, 2)) + 8
     element[at : at + 8] = struct.pack("<ii", 60_000, 60_000)
     (tmp_path / "w.mat").write_bytes(mat5(bytes(element)))
-    refused(tmp_path / "w.mat", "'sc' has 28,800,000,000 bytes")
+    refused(tmp_path / "w.mat", r"'sc' should have shape .60000, 60000. and has 4 numbers")
     element[at : at + 8] = struct.pack("<ii", 100, 100)
     (tmp_path / "w.mat").write_bytes(mat5(bytes(element)))
-    refused(tmp_path / "w.mat", "cannot be read as a MATLAB file")
+    refused(tmp_path / "w.mat", r"should have shape .100, 100. and has 4 numbers")
     element[at : at + 8] = struct.pack("<ii", -2, -2)
     (tmp_path / "w.mat").write_bytes(mat5(bytes(element)))
     refused(tmp_path / "w.mat", "w.mat")
@@ -486,7 +493,13 @@ def test_folders_and_files_of_another_kind(tmp_path, refused):
     (tmp_path / "folder.zarr").mkdir()
     refused(tmp_path / "folder.zarr", "a folder without zarr.json")
     np.save(tmp_path / "w.npy", W)
-    for ending, said in (("npz", "zip archive"), ("zip", "zip archive"), ("mat", "MATLAB"), ("nc", "it is a numpy array, needs netCDF4"), ("csv", "w.csv")):
+    for ending, said in (
+        ("npz", "zip archive"),
+        ("zip", "zip archive"),
+        ("mat", "MATLAB"),
+        ("nc", "it is a numpy array, needs netCDF4"),
+        ("csv", "w.csv"),
+    ):
         path = tmp_path / f"w.{ending}"
         path.write_bytes((tmp_path / "w.npy").read_bytes())
         refused(path, said, readers=("connectome",))
@@ -542,12 +555,13 @@ def test_damaged_files_give_a_value_error_or_other_numbers_but_nothing_else(tmp_
             changed[places] = rng.integers(0, 256, len(places))
             path.write_bytes(changed.tobytes())
             before = snapshot(tmp_path)
+            said, ds = "", None
             try:
                 ds = xm.io.read_connectome(path, max_bytes=1_000_000)
             except ValueError as error:
-                assert str(error).startswith(f"{path.name}: "), error
-            else:
-                assert np.isfinite(ds.weights).all()
+                said = str(error)
+            assert ds is not None or said.startswith(f"{path.name}: ")
+            assert ds is None or np.isfinite(ds.weights).all()
             assert snapshot(tmp_path) == before
 
 

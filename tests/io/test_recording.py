@@ -50,7 +50,9 @@ def test_matrices_say_which_axis_is_time(tmp_path, ending):
     check(xm.io.read_recording(path, rows="time", tr=TR, labels=LABELS))
     turned = write(tmp_path / f"turned.{ending}", X.T)
     check(xm.io.read_recording(turned, rows="region", tr=TR, labels=LABELS))
-    with pytest.raises(ValueError, match=rf"tc.{ending}: it has 7 rows and 3 columns, and does not say which of them is time. Give rows='time'"):
+    with pytest.raises(
+        ValueError, match=rf"tc.{ending}: it has 7 rows and 3 columns, and does not say which of them is time. Give rows='time'"
+    ):
         xm.io.read_recording(path, tr=TR)
     with pytest.raises(ValueError, match=rf"tc.{ending}: it does not state the time between samples. Give tr= in seconds"):
         xm.io.read_recording(path, rows="time")
@@ -171,7 +173,7 @@ def test_missing_values_are_named_or_kept():
     kept = xm.io.read_recording(values, rows="time", tr=1, labels=LABELS, missing="keep")
     assert kept.bold.dropna("region").region.values.tolist() == ["A", "C"]
     values[2, 1] = np.inf
-    with pytest.raises(ValueError, match="infinite at 1 places"):
+    with pytest.raises(ValueError, match=r"infinite at 1 places"):
         xm.io.read_recording(values, rows="time", tr=1, labels=LABELS, missing="keep")
 
 
@@ -188,7 +190,7 @@ def test_labelled_files(tmp_path, ending):
     check(got, tr=2, start=5.0)
     assert got.bold.attrs["units"] == "mV"
     check(xm.io.read_recording(path, variable="signal", tr=2), tr=2, start=5.0)
-    with pytest.raises(ValueError, match="it states 2 s between samples, and tr=0.5"):
+    with pytest.raises(ValueError, match=r"it states 2 s between samples, and tr=0.5"):
         xm.io.read_recording(path, variable="signal", tr=0.5)
     with pytest.raises(ValueError, match=r"it has the variables \['signal'\], and no 'bold'. Give variable="):
         xm.io.read_recording(path)

@@ -43,8 +43,7 @@ BROKEN = (
     EOFError,
     ArithmeticError,
     AttributeError,
-    NotImplementedError,
-    RecursionError,
+    RuntimeError,  # and NotImplementedError, RecursionError
     MemoryError,
     struct.error,
     zlib.error,
@@ -150,7 +149,7 @@ def members(file: Path, max_bytes: int) -> dict[str, bytes]:
                 read[entry.filename] = data
     except ValueError as error:
         raise error if str(error).startswith(f"{file.name}: ") else broken(file, "a zip archive", error) from error
-    except (*BROKEN, RuntimeError) as error:
+    except BROKEN as error:
         raise broken(file, "a zip archive", error) from error
     if not read:
         raise fault(file, "it is a zip archive without files, needs data. Export it again.")
@@ -215,7 +214,7 @@ def choose(file: Path, entries: list[Entry], *, variable: str | None, square: bo
     if variable is not None:
         named = [e for e in entries if e.name == variable]
         if not named:
-            raise fault(file, f"it has no variable {variable!r}, it has {listed}. Give {option}= one of them.")
+            raise fault(file, f"it has no variable {variable!r}, needs {option}= one of those it has: {listed}.")
         if not named[0].numeric:
             raise fault(file, f"{variable!r} holds {named[0].what}, needs a {wanted}. The file has {listed}.")
         if named[0] not in fits:

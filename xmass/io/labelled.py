@@ -59,7 +59,7 @@ def open_netcdf(file: Path, max_bytes: int) -> xr.Dataset:
             return ds.load()
     except ValueError as error:
         raise error if str(error).startswith(f"{file.name}: ") else broken(file, "netCDF4", error) from error
-    except (*BROKEN, RuntimeError) as error:
+    except BROKEN as error:
         raise broken(file, "netCDF4", error) from error
 
 
@@ -79,7 +79,7 @@ def load_zarr(folder: Path, max_bytes: int) -> xr.Dataset:
         raise too_large(folder, "its content", ds.nbytes, max_bytes)
     try:
         ds = plain_text(ds.load())
-    except (*BROKEN, RuntimeError) as error:
+    except BROKEN as error:
         raise broken(folder, "a zarr store", error) from error
     ds.attrs.pop(FORMAT, None)
     return ds

@@ -67,7 +67,7 @@ def save(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     _check(ds)
     plain = ds.drop_encoding()
     text = {name: v.astype(object) for name, v in plain.variables.items() if v.dtype.kind in "UTO"}
-    encoding = {str(name): _encoding(v) for name, v in plain.variables.items() if name not in text and v.ndim}
+    encoding = {str(name): _encoding(v) for name, v in plain.variables.items() if name not in text}
     widths = {str(name): str(v.dtype) for name, v in plain.variables.items() if v.dtype.kind == "U"}
     about = {"conventions": CONVENTIONS, "xmass": __version__, "zarr": 3, "compressor": COMPRESSOR, "text": widths}
     plain = plain.assign_coords({n: v for n, v in text.items() if n in plain.coords}).assign(
@@ -121,7 +121,7 @@ def open(path: str | os.PathLike[str]) -> xr.Dataset:  # noqa: A001  (read as xm
         for name in [n for n, v in ds.variables.items() if n in ds.coords or v.ndim == 0 or v.dtype.kind in "TO"]:
             ds[name].load()
         return _with_widths(plain_text(ds), about["text"]).drop_encoding()
-    except (*BROKEN, RuntimeError) as error:
+    except BROKEN as error:
         raise fault(store, f"it is damaged ({str(error)[:200]}), needs a whole store. Copy or save it again.") from error
 
 
@@ -135,6 +135,9 @@ def _with_widths(ds: xr.Dataset, widths: dict[str, str]) -> xr.Dataset:
 
 
 def _check(ds: xr.Dataset) -> None:
+    for name, index in ds.indexes.items():
+        if index.nlevels > 1:
+            raise ValueError(f"{name} is part of a MultiIndex, which zarr cannot hold. Use ds.reset_index({index.name!r}).")
     for name, variable in ds.variables.items():
         if variable.dtype.kind in "mM":
             raise ValueError(f"{name} holds {variable.dtype}, needs numbers with a unit: clocks are not dates. Subtract the first, in s.")
@@ -148,9 +151,6 @@ def _check(ds: xr.Dataset) -> None:
     if FORMAT in ds.attrs:
         raise ValueError(f"the Dataset has the attribute {FORMAT!r}, which is that of a store. Remove it.")
     _check_attrs("the Dataset", ds.attrs)
-    for name, index in ds.indexes.items():
-        if index.nlevels > 1:
-            raise ValueError(f"{name} is a MultiIndex, which zarr cannot hold. Use ds.reset_index({name!r}).")
 
 
 def _check_attrs(name: str, attrs: dict[Any, Any]) -> None:
@@ -167,7 +167,7 @@ def _check_attrs(name: str, attrs: dict[Any, Any]) -> None:
 def _encoding(variable: xr.Variable) -> dict[str, Any]:
     from zarr.codecs import BloscCodec
 
-    encoding: dict[str, Any] = {"compressors": (BloscCodec(**COMPRESSOR),)}  # type: ignore[arg-type]
+    encoding: dict[str, Any] = {"compressors": (BloscCodec(**COMPRESSOR),), "_FillValue": None}  # type: ignore[arg-type]
     if variable.chunks is None and variable.size:
         chunks = list(variable.shape)
         while np.prod(chunks) * variable.dtype.itemsize > PIECE and max(chunks) > 1:
