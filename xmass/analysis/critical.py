@@ -279,7 +279,7 @@ def _labelled(sim: Simulator, resolved: Resolved, systems: Systems, spec: Spec, 
     crossed = [c if isinstance(c, Crossing) else None for c in found]
     value = np.array([c.value if c else math.nan for c in crossed]).reshape(shape)
     hertz = np.array([c.frequency * 1000.0 / (2.0 * math.pi) if c else math.nan for c in crossed]).reshape(shape)
-    kind = np.array([c.kind if c else "" for c in crossed]).reshape(shape)
+    kind = np.array([c.kind if c else "" for c in crossed], dtype=object).reshape(shape)
     data = {
         spec.path: xr.DataArray(value, dims=dims, attrs={UNITS: spec.unit, LONG_NAME: f"critical {spec.path}"}),
         FREQUENCY: xr.DataArray(hertz, dims=dims, attrs={UNITS: "Hz", LONG_NAME: "frequency of the modes that cross"}),
