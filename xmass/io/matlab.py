@@ -152,7 +152,7 @@ def _sparse(file: Path, data: bytes, at: int, stop: int, order: Order, name: str
         at = element.following
     rows, ends, values = parts
     n = int(ends[-1]) if len(ends) else -1
-    counts = np.diff(ends.astype(np.int64))
+    counts: np.ndarray = np.diff(ends.astype(np.int64))
     whole = len(ends) == shape[1] + 1 and ends[0] == 0 and (counts >= 0).all() and 0 <= n <= min(len(rows), len(values))
     if not whole or (rows[:n].astype(np.int64) < 0).any() or (rows[:n] >= shape[0]).any() or rows.dtype.kind == "f":
         raise fault(file, f"the indices of the sparse {name!r} do not fit its shape {shape}, {WHOLE}")
