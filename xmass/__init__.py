@@ -12,6 +12,7 @@ from xmass.analysis.dynamic import fcd, fcd_distribution
 from xmass.analysis.edges import edge_fc, edge_series
 from xmass.analysis.inhibition import critical_coupling, inhibition_control
 from xmass.analysis.iterative_inhibition import iterative_inhibition_control
+from xmass.analysis.phase import amplitude_envelope, envelope_correlation, metastability, order_parameter, phase, phase_locking
 from xmass.analysis.power import band_pass, peak_frequency, power_spectrum
 from xmass.analysis.preprocess import preprocess
 from xmass.analysis.spectra import intrinsic_frequency
@@ -142,6 +143,7 @@ __all__ = [
     "WongWangStep",
     "__version__",
     "accessor",
+    "amplitude_envelope",
     "analysis",
     "average_fc",
     "band_pass",
@@ -153,6 +155,7 @@ __all__ = [
     "decision",
     "edge_fc",
     "edge_series",
+    "envelope_correlation",
     "fcd",
     "fcd_distribution",
     "fixed_points",
@@ -164,13 +167,17 @@ __all__ = [
     "ks_distance",
     "lagged_fc",
     "list_models",
+    "metastability",
     "model_from_equations",
     "normalize",
     "objectives",
     "observe",
+    "order_parameter",
     "parameter",
     "partial_correlation",
     "peak_frequency",
+    "phase",
+    "phase_locking",
     "plan",
     "power_spectrum",
     "preprocess",

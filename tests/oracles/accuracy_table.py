@@ -46,6 +46,7 @@ def rows(precision: str) -> Iterator[Comparison]:
         yield references.compare_fcd(number, precision=precision)
     yield references.compare_fcd_distances(precision=precision)
     yield references.compare_power(precision=precision)
+    yield references.compare_order_parameter(precision=precision)
 
 
 def table() -> str:

@@ -9,6 +9,7 @@ import json
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.signal
 import xarray as xr
 
 import xmass as xm
@@ -317,7 +318,7 @@ def compare_average(kind: str, *, precision: str = "float64") -> Comparison:
 def compare_fcd(number: int, *, precision: str = "float64") -> Comparison:
     """FCD of a recording, windows of 83 samples every 28; the strict upper triangles are correlated."""
     ds = open_case("analysis", f"fc_fcd_hcp_subject_{number}")
-    ours = xm.fcd(_recording(number, precision), window=83 * 0.72, step=28 * 0.72)
+    ours = xm.fcd(recording(number, precision), window=83 * 0.72, step=28 * 0.72)
     names = {"window_all": "window", "window_all_2": "window_other"}
     theirs = ds.fcd_upper_triangle.rename(names)
     tolerance = ANALYSIS64 if precision == "float64" else FLOAT32
@@ -327,7 +328,7 @@ def compare_fcd(number: int, *, precision: str = "float64") -> Comparison:
 def compare_fcd_distances(*, precision: str = "float64") -> Comparison:
     """Kolmogorov-Smirnov distances between the FCD of three recordings."""
     ds = open_case("analysis", "between_subjects")
-    matrices = [xm.fcd(_recording(n, precision), window=83 * 0.72, step=28 * 0.72) for n in (1, 2, 3)]
+    matrices = [xm.fcd(recording(n, precision), window=83 * 0.72, step=28 * 0.72) for n in (1, 2, 3)]
     entries = xm.fcd_distribution(xr.concat(matrices, "subject"))
     ours = xm.ks_distance(entries, entries.rename(subject="subject_2"))
     tolerance = ANALYSIS64 if precision == "float64" else FLOAT32
@@ -337,7 +338,7 @@ def compare_fcd_distances(*, precision: str = "float64") -> Comparison:
 def compare_power(*, precision: str = "float64") -> Comparison:
     """Mean over regions of the Welch spectrum, segments of 144 s. Theirs is not per Hz but per noise bandwidth of the window."""
     ds = open_case("analysis", "between_subjects")
-    spectrum = xm.power_spectrum(_recording(1, precision), segment=144.0)
+    spectrum = xm.power_spectrum(recording(1, precision), segment=144.0)
     bandwidth = 1.5 / 144.0  # of a Hann window: 1.5 over its length
     ours = bare(spectrum.mean("region").isel(frequency=slice(0, ds.sizes["frequency"])) * bandwidth)
     theirs = bare(ds.power)
@@ -346,7 +347,23 @@ def compare_power(*, precision: str = "float64") -> Comparison:
     )
 
 
-def _recording(number: int, precision: str) -> xr.DataArray:
+def compare_order_parameter(*, precision: str = "float64") -> Comparison:
+    """Order parameter of a recording from 0.04 to 0.07 Hz."""
+    ds = open_case("analysis", "between_subjects")
+    ours = xm.order_parameter(phases_without_centring(precision))
+    theirs = ds.order_parameter.rename(sample="time")
+    tolerance = 1e-10 if precision == "float64" else FLOAT32  # filtering loses some digits of a mean 200 times the deviation
+    return Comparison("analysis_between_subjects", "order_parameter", "order parameter", bare(ours), bare(theirs), tolerance)
+
+
+def phases_without_centring(precision: str) -> xr.DataArray:
+    """Phases as in the file: xm.phase also removes the mean that is left after the filter."""
+    filtered = xm.band_pass(recording(1, precision), (0.04, 0.07))
+    analytic = scipy.signal.hilbert(filtered.transpose("time", "region").astype(np.float64), axis=0)
+    return xr.DataArray(np.angle(analytic).astype(precision), dims=("time", "region"), attrs={"units": "rad"})
+
+
+def recording(number: int, precision: str) -> xr.DataArray:
     """The BOLD of the cortical regions of a subject."""
     with xr.open_dataset(shared_path("data", f"hcp_subject_{number}.nc"), engine="h5netcdf") as file:
         bold = file.bold.isel(region=np.flatnonzero(file.cortical.values)).load()

@@ -14,6 +14,12 @@ from xmass.analysis.dynamic import fcd as fcd
 from xmass.analysis.dynamic import fcd_distribution as fcd_distribution
 from xmass.analysis.edges import edge_fc as edge_fc
 from xmass.analysis.edges import edge_series as edge_series
+from xmass.analysis.phase import amplitude_envelope as amplitude_envelope
+from xmass.analysis.phase import envelope_correlation as envelope_correlation
+from xmass.analysis.phase import metastability as metastability
+from xmass.analysis.phase import order_parameter as order_parameter
+from xmass.analysis.phase import phase as phase
+from xmass.analysis.phase import phase_locking as phase_locking
 from xmass.analysis.power import band_pass as band_pass
 from xmass.analysis.power import peak_frequency as peak_frequency
 from xmass.analysis.power import power_spectrum as power_spectrum
