@@ -22,13 +22,8 @@ import scipy.io
 import xarray as xr
 
 import xmass as xm
+from tests.io.conftest import MARK, READERS, snapshot
 from tests.io.test_connectome import LABELS, W, write_tvb
-
-READERS = {
-    "connectome": xm.io.read_connectome,
-    "recording": lambda path, **options: xm.io.read_recording(path, rows="time", tr=1, **options),
-}
-MARK = "the_pickle_ran"
 
 
 class Payload:
@@ -39,43 +34,6 @@ class Payload:
 
     def __reduce__(self):
         return (os.mkdir, (os.path.join(self.folder, MARK),))
-
-
-def snapshot(folder):
-    """Everything below a folder: kind, size, time of the last change, content."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        status = path.lstat()
-        content = path.read_bytes() if stat.S_ISREG(status.st_mode) and status.st_size < 10_000_000 else None
-        found[str(path.relative_to(folder))] = (stat.S_IFMT(status.st_mode), status.st_size, status.st_mtime_ns, content)
-    return found
-
-
-@pytest.fixture
-def refused(tmp_path, monkeypatch):
-    """Asserts that reading a file is a ValueError with its name, and changes nothing beside it, in the working folder or in TMPDIR."""
-    working = tmp_path / "working"
-    temporary = tmp_path / "temporary"
-    working.mkdir()
-    temporary.mkdir()
-    monkeypatch.chdir(working)
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    monkeypatch.setattr("tempfile.tempdir", None)
-
-    def check(path, said=None, *, readers=tuple(READERS), error=ValueError, **options):
-        before = snapshot(tmp_path)
-        for name in readers:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                with pytest.raises(error, match=said) as caught:
-                    READERS[name](path, **options)
-            assert str(caught.value).startswith(f"{path.name}: ") or repr(str(path)) in str(caught.value)
-            assert "needs" in str(caught.value)
-        after = snapshot(tmp_path)
-        assert after == before
-        assert not list(tmp_path.rglob(MARK))
-
-    return check
 
 
 def test_the_payload_would_run(tmp_path):
@@ -582,3 +540,22 @@ def test_a_file_that_grows_while_it_is_read_stays_within_the_limit(tmp_path, mon
     monkeypatch.setattr(Path, "open", lambda self, mode="r": io.BytesIO(b"0" * 2000))
     with pytest.raises(ValueError, match=r"w.csv: it has 1,001 bytes, needs at most 1,000"):
         xm.io.read_connectome(path, max_bytes=1000)
+
+
+def test_text_whose_cells_would_not_fit_is_refused_before_they_are_made(tmp_path, refused):
+    (tmp_path / "w.csv").write_text("0,1\n" * 50_000)
+    refused(
+        tmp_path / "w.csv", "its table, in memory, has 1,600,000 bytes, needs at most 1,000,000.*max_bytes=1600000", max_bytes=1_000_000
+    )
+    path = write_tvb(tmp_path / "w.zip", areas="1\n" * 100_000)
+    refused(path, "its table, in memory, has 1,600,000 bytes", max_bytes=1_000_000, readers=("connectome",))
+
+
+def test_a_store_that_claims_to_be_huge_is_refused_before_its_coordinates_are_read(tmp_path, refused):
+    store = xm.io.save(xm.datasets.load_dataset("example_connectome"), tmp_path / "huge.zarr")
+    for name in ("weights", "region"):
+        path = store / name / "zarr.json"
+        meta = json.loads(path.read_text())
+        meta["shape"] = [10_000_000_000] * len(meta["shape"])
+        path.write_text(json.dumps(meta))
+        refused(store, "huge.zarr: its content has [0-9,]+ bytes, needs at most 1,073,741,824")

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import xmass as xm
-from tests.io.test_hostile import refused  # noqa: F401  (a fixture)
 
 LABELS = ["left visual", "right visual", "both", "thalamus"]
 W = np.array([[0.0, 1.0, 2.0, 3.0], [4.0, 0.0, 5.0, 6.0], [7.0, 8.0, 0.0, 9.0], [1.5, 2.5, 3.5, 0.0]])
@@ -101,7 +100,7 @@ def test_repeated_parcels_are_refused_and_can_be_renamed(tmp_path, nibabel):
     assert xm.io.read_connectome(path, labels=LABELS).region.values.tolist() == LABELS
 
 
-def test_cifti_that_ends_too_early_or_is_too_large(tmp_path, nibabel, refused):  # noqa: F811
+def test_cifti_that_ends_too_early_or_is_too_large(tmp_path, nibabel, refused):
     axis = parcels(nibabel)
     data = write(nibabel, tmp_path / "whole.pconn.nii", W, (axis, axis)).read_bytes()
     for share in (0, 0.01, 0.2, 0.6, 0.9, 0.99):
@@ -131,7 +130,7 @@ def test_series_on_a_surface(tmp_path, nibabel, encoding):
         xm.io.read_recording(tmp_path / "L.func.gii")
 
 
-def test_gifti_that_is_no_series(tmp_path, nibabel, refused):  # noqa: F811
+def test_gifti_that_is_no_series(tmp_path, nibabel, refused):
     gifti(nibabel, [np.zeros(3), np.zeros(4)]).to_filename(tmp_path / "x.gii")
     refused(tmp_path / "x.gii", r"its arrays have the shapes \[\(3,\), \(4,\)\]", readers=("recording",))
     gifti(nibabel, []).to_filename(tmp_path / "none.gii")
@@ -140,7 +139,7 @@ def test_gifti_that_is_no_series(tmp_path, nibabel, refused):  # noqa: F811
     refused(tmp_path / "step.gii", "its TimeStep is -1.0", readers=("recording",))
 
 
-def test_gifti_that_is_made_to_harm(tmp_path, nibabel, refused):  # noqa: F811
+def test_gifti_that_is_made_to_harm(tmp_path, nibabel, refused):
     good = gifti(nibabel, X).to_bytes().decode()
     body = good[good.index("<GIFTI") :]
     entity = '<?xml version="1.0"?><!DOCTYPE GIFTI [<!ENTITY a "aa"><!ENTITY b SYSTEM "file:///etc/passwd">]>' + body

@@ -25,7 +25,7 @@ def sidecar(file: Path) -> dict[str, Any]:
     """The metadata of a table: of its own JSON file, and of those above it that hold for it (the nearest wins)."""
     found: dict[str, Any] = {}
     for folder in reversed(_folders(file)):
-        fitting = [path for path in folder.glob(f"*{_suffix(file)}.json") if path.is_file() and _applies(path, file)]
+        fitting = [path for path in folder.glob("*.json") if path.is_file() and _applies(path, file)]
         for path in sorted(fitting, key=lambda p: len(p.name.split("_"))):
             found |= _read(path)
     return found
@@ -50,7 +50,7 @@ def period(file: Path, metadata: dict[str, Any]) -> float | None:
 
 def _folders(file: Path) -> list[Path]:
     """The folder of a file, and those above it up to the root of its dataset; only the first if there is no root."""
-    above = list(file.resolve().parents)[:LEVELS]
+    above = list(file.absolute().parents)[:LEVELS]  # not resolve(): annexed files are links
     roots = [i for i, folder in enumerate(above) if (folder / ROOT).is_file()]
     return above[: roots[0] + 1] if roots else above[:1]
 

@@ -12,18 +12,17 @@ import xarray as xr
 
 from xmass.io.arrays import npy_entries, npz_entries
 from xmass.io.bids import described, is_bids, sidecar
-from xmass.io.guard import MAX_BYTES, choose, existing, fault
+from xmass.io.guard import MAX_BYTES, Source, choose, existing, fault, numbers
 from xmass.io.imaging import read_cifti
 from xmass.io.labelled import load_zarr, open_netcdf
 from xmass.io.matlab import mat_entries
-from xmass.io.text import check_labels, read_labels, read_table
+from xmass.io.text import check_labels, given_labels, read_table
 from xmass.io.tvb import read_archive
 from xmass.labelled.connectome import CORTICAL, check_connectome
 from xmass.labelled.schema import DISTANCES, LONG_NAME, MATRIX_DIMS, REGION, REGION_OTHER, SUBJECT, UNITS, WEIGHTS
 from xmass.labelled.units import to_declared
 
 Row = Literal["target", "source"]
-Path_ = str | os.PathLike[str]
 FORMATS = ".zip (TVB), .mat, .csv, .tsv, .txt, .npz, .npy, .nc, .zarr, .pconn.nii"
 CONVENTION = "weights[region, region_other]: onto region, from region_other"
 
@@ -42,14 +41,14 @@ class Found(NamedTuple):
 
 
 def read_connectome(
-    source: Path_ | np.ndarray,
+    source: Source | np.ndarray,
     *,
     row: Row = "target",
     variable: str | None = None,
-    distances: Path_ | np.ndarray | None = None,
+    distances: Source | np.ndarray | None = None,
     distances_variable: str | None = None,
     distances_unit: str | None = None,
-    labels: Sequence[str] | Path_ | None = None,
+    labels: Sequence[str] | Source | None = None,
     missing: Literal["raise", "zero"] = "raise",
     max_bytes: int = MAX_BYTES,
 ) -> xr.Dataset:
@@ -123,7 +122,7 @@ def read_connectome(
     else:
         if distances is not None:
             found = _with_lengths(where, found, distances, distances_variable, max_bytes)
-        ds = _dataset(where, found, row, distances_unit, _given_labels(labels, max_bytes), missing)
+        ds = _dataset(where, found, row, distances_unit, given_labels(labels, max_bytes), missing)
     try:
         checked = check_connectome(ds)
     except (ValueError, TypeError, KeyError) as error:
@@ -132,9 +131,9 @@ def read_connectome(
     return checked
 
 
-def _read(source: Path_ | np.ndarray, variable: str | None, lengths: str | None, max_bytes: int) -> tuple[str, Found | xr.Dataset]:
+def _read(source: Source | np.ndarray, variable: str | None, lengths: str | None, max_bytes: int) -> tuple[str, Found | xr.Dataset]:
     if isinstance(source, np.ndarray):
-        return "the array", Found(_numbers("the array", source))
+        return "the array", Found(numbers("the array", source))
     if not isinstance(source, str | os.PathLike):
         raise TypeError(f"source is a {type(source).__name__}, needs a path or a numpy array. Give its numbers: source.to_numpy().")
     file = existing(source)
@@ -202,7 +201,7 @@ def _from_dataset(file: Path, ds: xr.Dataset, variable: str | None, lengths: str
     return kept.drop_vars([name for name in kept.coords if not set(kept[name].dims) <= dims]).drop_encoding()
 
 
-def _with_lengths(where: str, found: Found, distances: Path_ | np.ndarray, variable: str | None, max_bytes: int) -> Found:
+def _with_lengths(where: str, found: Found, distances: Source | np.ndarray, variable: str | None, max_bytes: int) -> Found:
     name, other = _read(distances, variable, None, max_bytes)
     if isinstance(other, xr.Dataset):
         raise ValueError(
@@ -276,25 +275,11 @@ def _square(where: str, values: np.ndarray, name: str) -> np.ndarray:
     if values.ndim != 2 or values.shape[0] != values.shape[1]:
         hint = " Decimal commas give twice the columns." if values.ndim == 2 and values.shape[1] == 2 * values.shape[0] else ""
         raise ValueError(f"{where}: {name} has shape {values.shape}, needs a square matrix, as many rows as columns.{hint}")
-    return _numbers(where, values)
+    return numbers(where, values)
 
 
-def _numbers(where: str, values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind not in "biuf":
-        raise ValueError(f"{where}: it holds {values.dtype}, needs real numbers. Convert it with array.astype(float).")
-    if np.ma.isMaskedArray(values):
-        return np.ma.filled(values.astype(np.float64), np.nan)
-    return np.array(values, dtype=np.float64)
-
-
-def _given_labels(labels: Sequence[str] | Path_ | None, max_bytes: int) -> list[str] | None:
-    if isinstance(labels, str | os.PathLike):
-        return read_labels(existing(labels), max_bytes)
-    return None if labels is None else list(labels)
-
-
-def _relabel(where: str, ds: xr.Dataset, labels: Sequence[str] | Path_ | None, max_bytes: int) -> xr.Dataset:
-    given = _given_labels(labels, max_bytes)
+def _relabel(where: str, ds: xr.Dataset, labels: Sequence[str] | Source | None, max_bytes: int) -> xr.Dataset:
+    given = given_labels(labels, max_bytes)
     if given is None:
         return ds
     if REGION in ds.indexes:

@@ -6,6 +6,7 @@ Everything happens in memory: no reader extracts, unpickles, or follows a refere
 from __future__ import annotations
 
 import bz2
+import io
 import os
 import struct
 import zipfile
@@ -16,10 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+Source = str | os.PathLike[str]
 MAX_BYTES = 1 << 30
 """Largest size of what a reader takes into memory, after decompression."""
 MAX_MEMBERS = 1000
 
+DIRECTORY_ENTRY = b"PK\x01\x02"
 ENCRYPTED = 0x1
 SYMLINK = 0o120000
 KINDS = (
@@ -95,8 +98,9 @@ def existing(path: str | os.PathLike[str]) -> Path:
     if "\0" in str(file):
         raise ValueError(f"path={str(file)!r} contains a NUL character, needs the name of a file.")
     if not file.exists():
-        near = sorted(p.name for p in file.parent.glob(f"*{file.suffix}"))[:5] if file.parent.is_dir() else []
-        raise FileNotFoundError(f"there is no file {str(file)!r}; its folder has {near if near else f'no {file.suffix} file'}.")
+        near = sorted(p.name for p in file.parent.iterdir() if p.suffix == file.suffix)[:5] if file.parent.is_dir() else []
+        has = near or (f"no {file.suffix} file" if file.parent.is_dir() else "no files: there is no such folder")
+        raise FileNotFoundError(f"there is no file {str(file)!r}; its folder has {has}.")
     if not file.is_file() and not file.is_dir():
         raise fault(file, "it is a device, a pipe or a socket, needs a regular file. Copy its content into one.")
     return file
@@ -116,6 +120,15 @@ def content(file: Path, max_bytes: int) -> bytes:
     return data
 
 
+def numbers(where: str, values: np.ndarray) -> np.ndarray:
+    """A copy in double precision, with NaN where a masked array is masked."""
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{where}: it holds {values.dtype}, needs real numbers. Convert it with array.astype(float).")
+    if np.ma.isMaskedArray(values):
+        return np.ma.filled(values.astype(np.float64), np.nan)
+    return np.array(values, dtype=np.float64)
+
+
 def kind_of(data: bytes) -> str:
     """What the first bytes of a file say that it is."""
     return next((what for start, what in KINDS if data.startswith(start)), "something else")
@@ -130,13 +143,13 @@ def members(file: Path, max_bytes: int) -> dict[str, bytes]:
         If it is no whole zip archive, or holds names that leave its folder, links, repeated names, entries that overlap or are encrypted,
         compression other than deflate, or more than ``max_bytes`` when decompressed.
     """
-    size = file.stat().st_size
-    if size > max_bytes:
-        raise too_large(file, "it", size, max_bytes)
+    packed = content(file, max_bytes)
+    if (n := packed.count(DIRECTORY_ENTRY)) > MAX_MEMBERS:  # before zipfile makes an object of each
+        raise fault(file, f"it has {n} entries, needs at most {MAX_MEMBERS}. Pack only what belongs to the data.")
     try:
-        with zipfile.ZipFile(file) as archive:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
             entries = archive.infolist()
-            _check_entries(file, entries, size, max_bytes)
+            _check_entries(file, entries, len(packed), max_bytes)
             left, read = max_bytes, {}
             for entry in entries:
                 if entry.is_dir():
@@ -157,8 +170,6 @@ def members(file: Path, max_bytes: int) -> dict[str, bytes]:
 
 
 def _check_entries(file: Path, entries: list[zipfile.ZipInfo], size: int, max_bytes: int) -> None:
-    if len(entries) > MAX_MEMBERS:
-        raise fault(file, f"it has {len(entries)} entries, needs at most {MAX_MEMBERS}. Pack only what belongs to the data.")
     seen: set[str] = set()
     for entry in entries:
         name = entry.orig_filename

@@ -12,13 +12,12 @@ import xarray as xr
 
 from xmass.io.arrays import npy_entries, npz_entries
 from xmass.io.bids import described, is_bids, period, sidecar
-from xmass.io.connectome import Path_, _given_labels, _numbers
-from xmass.io.guard import MAX_BYTES, choose, existing, fault
+from xmass.io.guard import MAX_BYTES, Source, choose, existing, fault, numbers
 from xmass.io.imaging import read_cifti, read_gifti
 from xmass.io.labelled import load_zarr, open_netcdf
 from xmass.io.matlab import mat_entries
 from xmass.io.sensors import MNEObject, read_mne
-from xmass.io.text import Table, check_labels, is_count, read_table
+from xmass.io.text import Table, check_labels, given_labels, is_count, read_table
 from xmass.labelled.schema import LONG_NAME, REGION, SENSOR, TIME, UNITS, time_attrs, time_dim
 from xmass.labelled.units import in_unit
 
@@ -40,11 +39,11 @@ class Signals(NamedTuple):
 
 
 def read_recording(
-    source: Path_ | np.ndarray | MNEObject,
+    source: Source | np.ndarray | MNEObject,
     *,
     rows: Rows | None = None,
     tr: Any = None,
-    labels: Sequence[str] | Path_ | None = None,
+    labels: Sequence[str] | Source | None = None,
     variable: str | None = None,
     name: str = "bold",
     units: str = "a.u.",
@@ -125,8 +124,8 @@ def read_recording(
     if isinstance(found, xr.Dataset):
         if rows is not None:
             raise ValueError(f"{where}: its dims are labelled, so rows={rows!r} has no meaning. Leave it out.")
-        return _from_dataset(where, found, variable or name, name, period_given, units, _given_labels(labels, max_bytes), missing)
-    return _dataset(where, found, rows, period_given, _given_labels(labels, max_bytes), name, units, missing)
+        return _from_dataset(where, found, variable or name, name, period_given, units, given_labels(labels, max_bytes), missing)
+    return _dataset(where, found, rows, period_given, given_labels(labels, max_bytes), name, units, missing)
 
 
 def _read(source: Any, variable: str | None, name: str, max_bytes: int) -> tuple[str, Signals | xr.Dataset]:
@@ -210,7 +209,7 @@ def _dataset(
         raise ValueError(
             f"{where}: it has shape {found.values.shape}, needs two axes: time, and one for the regions. Select one recording."
         )
-    values = _numbers(where, found.values)
+    values = numbers(where, found.values)
     if found.rows is not None and rows not in (None, found.rows):
         raise ValueError(f"{where}: its rows are {found.rows}s by its labels, and rows={rows!r}. Leave rows= out.")
     layout = found.rows or rows

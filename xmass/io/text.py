@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xmass.io.guard import KINDS, content, fault
+from xmass.io.guard import KINDS, Source, content, existing, fault, too_large
 from xmass.labelled.regions import repeated_labels
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": None}  # None: any white space
+CELLS = 8
+"""Bytes that a table takes in memory over the bytes of its text."""
 MISSING = ("", "n/a", "na", "nan")  # n/a is what BIDS writes
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 COMMA_DECIMAL = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?", re.ASCII)
@@ -54,7 +57,15 @@ def read_table(file: Path, max_bytes: int, *, header: bool | None = None) -> Tab
     ValueError
         If it is not UTF-8, has lines of different lengths, or something that is no number.
     """
-    return table(file, decode(file, content(file, max_bytes)), DELIMITERS[file.suffix.lower()], header=header)
+    data = content(file, max_bytes)
+    check_room(file, data, max_bytes)
+    return table(file, decode(file, data), DELIMITERS[file.suffix.lower()], header=header)
+
+
+def check_room(file: Path, data: bytes, max_bytes: int) -> None:
+    """There is room for the cells of a table, which take several times its text."""
+    if CELLS * len(data) > max_bytes:
+        raise too_large(file, "its table, in memory,", CELLS * len(data), max_bytes)
 
 
 def decode(file: Path, data: bytes, name: str | None = None) -> str:
@@ -122,6 +133,13 @@ def read_labels(file: Path, max_bytes: int) -> list[str]:
     if len(cells) > 1 and any(len(row) > 1 for row in cells):
         raise fault(file, f"it has {len(cells)} rows of up to {max(map(len, cells))} cells, needs labels in one row or in one column.")
     return [cell for row in cells for cell in row]
+
+
+def given_labels(labels: Sequence[str] | Source | None, max_bytes: int) -> list[str] | None:
+    """Labels as they were given, or from the file that was."""
+    if isinstance(labels, str | os.PathLike):
+        return read_labels(existing(labels), max_bytes)
+    return None if labels is None else list(labels)
 
 
 def check_labels(source: str, labels: Sequence[object], n: int, what: str = "regions") -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xmass.io.guard import bunzip, fault, members
-from xmass.io.text import decode, split, table
+from xmass.io.text import check_room, decode, split, table
 
 NAMES = {
     "weights": "weights",
@@ -79,7 +79,9 @@ def _texts(file: Path, read: dict[str, bytes], max_bytes: int) -> dict[str, str]
         key = NAMES[stem.removesuffix(".txt")]
         if key in texts:
             raise fault(file, f"it has {key} twice ({path!r} is the second), needs one connectome. Pack one folder.")
-        texts[key] = decode(file, bunzip(file, path, data, max_bytes) if packed else data, path)
+        data = bunzip(file, path, data, max_bytes) if packed else data
+        check_room(file, data, max_bytes)
+        texts[key] = decode(file, data, path)
     return texts
 
 
