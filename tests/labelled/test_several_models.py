@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -100,14 +101,54 @@ def test_a_store_and_a_lazy_result_hold_the_same(tmp_path):
     xr.testing.assert_equal(sim.run_to_zarr(tmp_path / "s.zarr", **call, chunks={"rate": 2}).load(), whole)
 
 
+def join(s):
+    return jnp.where(jnp.isnan(s.fast.x), s.slow.x, s.fast.x)
+
+
 def test_observations_and_functions_of_several_models():
     sim = xm.Simulator(linear(), dt=0.1, precision="float64")
-    seen = {"fc": xm.FunctionalConnectivity(of="fast.x"), "fast.x": "fast.x", "sum": lambda s: s.fast.x + s.slow.x}
+    fc = xm.FunctionalConnectivity(of="fast.x")
+    seen = {"fc": fc, "fast.x": "fast.x", "slow.x": "slow.x", "all": join, "square": lambda s: s.fast.x**2}
     run = sim.run(20.0, monitors=seen, initial={"fast.x": xr.DataArray([1.0, 0, -1, 0, 0], dims="region"), "slow.x": 0.5})
     own = xm.functional_connectivity(run["fast.x"].isel(region=FAST))
     np.testing.assert_allclose(run.fc.isel(region=FAST, region_other=FAST), own, rtol=0, atol=1e-12)
     assert int(run.fc.notnull().sum()) == 4
-    assert run["sum"].notnull().all()
+    np.testing.assert_array_equal(run["all"], total(run))
+    np.testing.assert_array_equal(run["square"].isnull(), run["fast.x"].isnull())
+    assert not run.diverged
+    states = run[["fast.x", "slow.x"]]
+    stored = xm.observe(states, {n: seen[n] for n in ("fc", "all", "square")})  # what a run gives, a stored trajectory gives
+    for name in stored:
+        np.testing.assert_allclose(stored[name], run[name], rtol=0, atol=1e-12)
+
+
+def test_an_observation_does_not_diverge_where_its_model_is_not():
+    # BOLD of a constant of -3 leaves the finite numbers. In regions of another model a state stays at its initial value.
+    sim = xm.Simulator(linear(), dt=0.1)
+    zero = xr.Dataset({f"coupling.{s}_{t}.k": 0.0 for s in ("fast", "slow") for t in ("fast", "slow")})
+    run = sim.run(3000.0, zero, monitors={"bold": xm.BOLDSignal(of="fast.x", tr=500.0)}, initial={"fast.x": -3.0})
+    assert run.bold.notnull().any("bold_time").values.tolist() == [True, False, True, False, False]
+    assert not run.diverged
+
+
+def test_covariance_between_the_regions_of_one_model():
+    own = xr.DataArray([[1.0, 0.9], [0.9, 1.0]], dims=DIMS, coords={"region": ["c", "a"], "region_other": ["c", "a"]})
+    every = own.reindex(region=REGIONS, region_other=REGIONS)  # NaN where the model is not
+    plain = xr.DataArray(np.where(np.eye(2, dtype=bool), 1.0, 0.9), dims=DIMS)
+    runs = []
+    for covariance in (own, every, plain):
+        net = linear(noise_x=xm.WhiteNoise(sigma=0.1, covariance=covariance))
+        runs.append(xm.Simulator(net, dt=0.1).run(2000.0, monitors=["fast.x"], seed=3)["fast.x"])
+        np.testing.assert_array_equal(runs[0], runs[-1])
+    # sampling error of a correlation of 0.9 over 2000 / 1 ms correlation time: 0.19 / sqrt(1000) = 0.006; weak coupling adds as much
+    assert abs(float(xr.corr(runs[0][:, 0], runs[0][:, 2])) - 0.9) < 0.03
+
+
+def test_an_unknown_initial_state_of_a_model_is_named():
+    with pytest.raises(KeyError, match=r"initial has 'initial.fast.z', which is unknown.*initial.fast.x"):
+        xm.Simulator(linear(), dt=0.1).run(1.0, initial={"fast.z": 0.0})
+    with pytest.raises(KeyError, match="inputs has 'x', which the network lacks"):
+        xm.Simulator(linear(), dt=0.1).run(1.0, inputs={"x": 0.0})
 
 
 def test_a_stimulus_reaches_the_models_regions():

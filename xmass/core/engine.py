@@ -130,18 +130,31 @@ def finish(program: Program, carry: Carry, args: dict, step: jax.Array) -> dict[
     for name in program.remembered:
         order = lax.rem(step + 1 + lax.iota(jnp.int32, program.history), jnp.int32(program.history))
         histories[name] = remember(carry.rings[own_key(name)], carry.states[name], step)[order].transpose(1, 0, 2)
-    finite = jnp.ones(program.width, bool)
-    for leaf in jax.tree.leaves((carry.states, carry.observers)):
-        if leaf.shape == (program.regions, program.width):
-            finite = finite & jnp.isfinite(leaf).all(axis=tuple(range(leaf.ndim - 1)))
     return {
         "reductions": reductions,
         "states": carry.states,
         "history": histories,
         "coloured": carry.coloured,
         "observers": {str(i): s for i, s in enumerate(carry.observers)},
-        "finite": finite,
+        "finite": _finite(program, carry),
     }
+
+
+def _finite(program: Program, carry: Carry) -> jax.Array:
+    """Which runs have finite states and observers, each in the regions of its model. Of functions only the states count."""
+    model, found = program.model, jnp.ones(program.width, bool)
+    parts: list[tuple[str, Any]] = list(carry.states.items())
+    for node, state in zip(program.nodes, carry.observers, strict=True):
+        while not isinstance(node.input, Source):
+            node = program.nodes[node.input]
+        if not (isinstance(model, Mixed) and node.input.kind == "function"):
+            parts.append((node.input.name, state))
+    for name, part in parts:
+        elsewhere = ~model.mask(name)[:, None] if isinstance(model, Mixed) else False
+        for leaf in jax.tree.leaves(part):
+            if leaf.shape == (program.regions, program.width):
+                found = found & (jnp.isfinite(leaf) | elsewhere).all(axis=0)
+    return found
 
 
 # ------------------------------------------------------------------------------------------------------------------ steps
@@ -341,7 +354,10 @@ def _tape_blocks(
             values = tapes[source.name]
         else:
             s = {st.name: tapes[st.name] for st in program.model.states}
-            values = evaluate(model, source.name, s, None) if source.kind == "derived" else source.function(SimpleNamespace(**s))
+            if source.kind == "derived":
+                values = evaluate(model, source.name, s, None)
+            else:
+                values = source.function(SimpleNamespace(**(model.apart(s) if isinstance(model, Mixed) else s)))
             values = jnp.broadcast_to(values, shape).astype(jnp.dtype(program.dtype))
         blocks[source] = Block(values, lo, hi, t0, keep, jnp.bool_(True))
     return blocks

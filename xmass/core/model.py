@@ -188,6 +188,10 @@ class Mixed(NeuralMass):
         """``new`` states in the regions of each model, ``old`` ones elsewhere."""
         return {name: jnp.where(self.mask(name)[:, None], new[name], old[name]) for name in new}
 
+    def apart(self, s: dict[str, Any]) -> dict[str, Any]:
+        """States ``(..., region, run)`` with NaN in the regions of other models."""
+        return {name: jnp.where(self.mask(name)[:, None], value, jnp.nan) for name, value in s.items()}
+
     def mask(self, name: str) -> np.ndarray:
         """Which regions have the state, output or input ``name``."""
         key = name.partition(".")[0]

@@ -44,8 +44,8 @@ def check_observers(graph: Graph, given: Iterable[str], start: int) -> None:
 
 def unknown_initial(path: str, others: Iterable[str], known: Iterable[str]) -> KeyError:
     """The error for a ``path`` in ``initial=`` that the run does not have; ``others`` are all paths given there."""
-    parts = path.split(".")
-    if len(parts) == 3:
+    parts, known = path.split("."), list(known)
+    if len(parts) == 3 and not any(k.startswith(f"{INITIAL}.{parts[1]}.") for k in known):
         name = parts[1]
         same = [p for p in others if p.startswith(f"{INITIAL}.{name}.")]
         return KeyError(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xmass.core.model import NeuralMass
+from xmass.core.model import Mixed, NeuralMass
 from xmass.labelled.held import SLACK, Held, held_series
 from xmass.labelled.parameters import Spec, input_unit
 from xmass.labelled.parts import members_of
@@ -92,7 +92,8 @@ def resolve_inputs(
     for name, raw in (inputs or {}).items():
         known = [i.name for i in model.inputs]
         if name not in known:
-            raise KeyError(f"inputs has {name!r}, which {type(model).__name__} lacks{nearest(name, known)}")
+            which = "the network" if isinstance(model, Mixed) else type(model).__name__
+            raise KeyError(f"inputs has {name!r}, which {which} lacks{nearest(name, known)}")
         spec = Spec(f"inputs[{name!r}]", raw, input_unit(model, name), "", members=members_of(model, name, regions))
         if isinstance(raw, Stimulus):
             found.append(Drive(name, terms=raw.hold(spec, dims, regions, start * dt, stop * dt, dt)))

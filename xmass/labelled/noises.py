@@ -15,6 +15,7 @@ from xmass.core.alone import NoiseAlone
 from xmass.core.model import NeuralMass, declared_parameters, noise_fields, replace
 from xmass.core.noise import Noise
 from xmass.labelled.parameters import Spec, carried_path
+from xmass.labelled.parts import members_of
 from xmass.labelled.schema import REGION, REGION_OTHER
 from xmass.labelled.tracing import trace
 from xmass.labelled.values import Dims, Value, to_value
@@ -125,8 +126,23 @@ def roots_of(model: NeuralMass, regions: np.ndarray) -> dict[str, np.ndarray]:
     found = {}
     for path, _, process in noise_fields(model):
         if process.covariance is not None:
-            found[path] = _root(process.covariance, regions, f"{path}.covariance")
+            name, mine = f"{path}.covariance", members_of(model, path, regions)
+            if mine is None:
+                found[path] = _root(process.covariance, regions, name)
+                continue
+            found[path], where = np.zeros((len(regions), len(regions))), np.flatnonzero(np.isin(regions, mine))
+            found[path][np.ix_(where, where)] = _root(_among(process.covariance, mine, regions), mine, name)
     return found
+
+
+def _among(covariance: xr.DataArray, members: np.ndarray, regions: np.ndarray) -> xr.DataArray:
+    """The covariance between the regions of one model, where it is given between all regions."""
+    for dim in (d for d in (REGION, REGION_OTHER) if covariance.sizes.get(d) == len(regions)):
+        if dim not in covariance.coords:
+            covariance = covariance.isel({dim: np.flatnonzero(np.isin(regions, members))})
+        elif set(regions.tolist()) <= set(covariance[dim].values.tolist()):
+            covariance = covariance.sel({dim: members})
+    return covariance
 
 
 def _root(covariance: xr.DataArray, regions: np.ndarray, name: str) -> np.ndarray:

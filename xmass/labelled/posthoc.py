@@ -53,7 +53,7 @@ def observe_stored(ds: xr.Dataset, monitors: Monitors) -> xr.Dataset:
     regions = ds[REGION].values if REGION in ds.coords else np.arange(ds.sizes[REGION])
     runs = dims.runs
     tapes = {n: _tape(ds[n], dims, dim) for n in used}
-    missing = next((n for n, t in tapes.items() if np.isnan(t).any(axis=(0, 1)).all()), None)
+    missing = next((n for n, t in tapes.items() if _lacks(np.isnan(t))), None)
     if missing is not None:
         raise ValueError(
             f"{missing} holds NaN in every run; observations need complete series. Take the part that is complete, "
@@ -117,6 +117,12 @@ def _check_start(graph: Graph, first: int, length: int, row: float, dim: str, sc
             f"{way} the run with transient={first // every * every * row:g}."
         )
     check_reductions(graph, first, first + length, row, lambda end: f"a series that lasts to {end * row:g} ms")
+
+
+def _lacks(missing: np.ndarray) -> bool:
+    """Whether every run lacks samples; a region that has none at all in any run is one of another model."""
+    elsewhere = missing.all(axis=(0, 2))
+    return bool(missing.all() or missing[:, ~elsewhere].any(axis=(0, 1)).all())
 
 
 def _spacing(times: np.ndarray) -> float:
