@@ -40,7 +40,7 @@ def other_subjects(fc: xr.DataArray) -> xr.DataArray:
         output_core_dims=[[schema.SUBJECT]],
         dask="parallelized",
         output_dtypes=[np.float64],
-        keep_attrs=False,
+        keep_attrs=True,
     )
     return _described(value, "correlation of the recorded FC with that of each other subject, mean over these")
 
@@ -80,13 +80,13 @@ def _correlation(a: xr.DataArray, b: xr.DataArray, function: Any, meaning: str) 
         join="exact",
         dask="parallelized",
         output_dtypes=[np.float64],
-        keep_attrs=False,
+        keep_attrs=True,
     )
     return _described(value, meaning)
 
 
 def _described(value: xr.DataArray, meaning: str) -> xr.DataArray:
-    return value.assign_attrs({schema.UNITS: "1", schema.LONG_NAME: meaning})
+    return value.drop_attrs(deep=False).assign_attrs({schema.UNITS: "1", schema.LONG_NAME: meaning})
 
 
 def _plain(fc: np.ndarray, other: np.ndarray) -> np.ndarray:

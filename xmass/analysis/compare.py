@@ -131,7 +131,7 @@ def compare(simulated: xr.Dataset, recorded: xr.Dataset, objectives: Scored | Se
             raise ValueError(f"objective {objective.name!r} has no terms, needs one or more: combine(fc_corr(), mean_fc()).")
         attrs = {schema.UNITS: "1", schema.LONG_NAME: objective.meaning or objective.name, "direction": objective.direction}
         values[objective.name] = total.assign_attrs(attrs | {"compares": ", ".join(dict.fromkeys(used))})
-    result = xr.merge([v.rename(name) for name, v in values.items()], join="exact", compat="override", combine_attrs="drop")
+    result = xr.merge([v.rename(name) for name, v in values.items()], join="exact", compat="override", combine_attrs="override")
     for name, value in values.items():
         result[name].attrs = value.attrs
     if reference is not None:
@@ -242,7 +242,7 @@ def _score(simulated: xr.DataArray, recorded: xr.DataArray, term: Term, *, names
     # private names for the inner dims: the time of one side may have the length of the other's, or not
     inner = (("left_0", "left_1"), ("right_0", "right_1"))
     a, b = (side.rename(dict(zip(dims, new, strict=True))) for side, dims, new in zip((a, b), core, inner, strict=True))
-    return xr.apply_ufunc(
+    score = xr.apply_ufunc(
         _checked(term),
         a,
         b,
@@ -250,8 +250,9 @@ def _score(simulated: xr.DataArray, recorded: xr.DataArray, term: Term, *, names
         join="exact",
         dask="parallelized",
         output_dtypes=[np.float64],
-        keep_attrs=False,
+        keep_attrs=True,  # of the coordinates: the units of what was swept
     )
+    return score.drop_attrs(deep=False)
 
 
 def _checked(term: Term) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

@@ -71,7 +71,7 @@ def functional_connectivity(signal: xr.DataArray, *, dim: str | None = None, shr
         dask="parallelized",
         output_dtypes=[dtype],
         dask_gufunc_kwargs={"output_sizes": {schema.REGION_OTHER: signal.sizes[schema.REGION]}},
-        keep_attrs=False,
+        keep_attrs=True,
     )
     return described_matrix(fc, signal, "fc", "functional connectivity" + ("" if shrinkage is None else f", shrinkage {shrinkage}"))
 
@@ -167,13 +167,13 @@ def average_fc(fc: xr.DataArray, dim: str | Sequence[Hashable]) -> xr.Dataset:
         )
     n = int(np.prod([fc.sizes[d] for d in dims]))
     below_one = float(np.nextafter(np.asarray(1, fc.dtype), np.asarray(0, fc.dtype)))
-    z: xr.DataArray = xr.apply_ufunc(np.arctanh, fc.clip(-below_one, below_one), dask="allowed")
+    z: xr.DataArray = xr.apply_ufunc(np.arctanh, fc.clip(-below_one, below_one), dask="allowed", keep_attrs=True)
     always_one = (fc == 1).all(dims)
-    mean: xr.DataArray = xr.apply_ufunc(np.tanh, z.mean(dims, skipna=False), dask="allowed")
-    mean = xr.where(always_one, mean.dtype.type(1), mean)
+    mean: xr.DataArray = xr.apply_ufunc(np.tanh, z.mean(dims, skipna=False), dask="allowed", keep_attrs=True)
+    mean = mean.where(~always_one, mean.dtype.type(1))
     if n > 1:
         spread = z.std(dims, ddof=1, skipna=False)
-        error = xr.where(always_one, mean.dtype.type(0), spread / np.sqrt(n) * (1 - mean**2))
+        error = (spread / np.sqrt(n) * (1 - mean**2)).where(~always_one, mean.dtype.type(0))
     else:
         error = mean * np.nan
     averaged = {"averaged_over": f"{' × '.join(str(d) for d in dims)} ({n})"}

@@ -84,7 +84,7 @@ def partial_correlation(signal: xr.DataArray, *, dim: str | None = None, shrinka
         dask="parallelized",
         output_dtypes=[dtype],
         dask_gufunc_kwargs={"output_sizes": {schema.REGION_OTHER: regions}},
-        keep_attrs=False,
+        keep_attrs=True,
     )
     meaning = "partial correlation" + ("" if shrinkage is None else f", shrinkage {shrinkage}")
     return described_matrix(result, signal, "partial_correlation", meaning)
@@ -161,7 +161,7 @@ def lagged_fc(signal: xr.DataArray, lags: Any, *, dim: str | None = None) -> xr.
         dask="parallelized",
         output_dtypes=[dtype],
         dask_gufunc_kwargs={"output_sizes": {schema.LAG: steps.size, schema.REGION_OTHER: signal.sizes[schema.REGION]}},
-        keep_attrs=False,
+        keep_attrs=True,
     )
     attrs = {schema.UNITS: unit, schema.LONG_NAME: "time by which region_other leads"}
     result = result.assign_coords({schema.LAG: (schema.LAG, steps * period, attrs)})
@@ -225,7 +225,7 @@ def seed_map(signal: xr.DataArray, seed: Hashable | Sequence[Hashable], *, dim: 
         kwargs={"places": places, "dtype": dtype},
         dask="parallelized",
         output_dtypes=[dtype],
-        keep_attrs=False,
+        keep_attrs=True,
     )
     result.attrs = {schema.UNITS: "1", schema.LONG_NAME: f"correlation with {', '.join(map(str, labels[:3]))}{' …' * (len(labels) > 3)}"}
     if "preprocess" in signal.attrs:

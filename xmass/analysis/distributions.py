@@ -159,7 +159,7 @@ def _distance(
         join="exact",
         dask="parallelized",
         output_dtypes=[np.float64],
-        keep_attrs=False,
+        keep_attrs=True,
     )
     distance.attrs = {schema.LONG_NAME: meaning} | ({} if unit is None else {schema.UNITS: unit})
     return distance.rename(None)

@@ -95,7 +95,7 @@ def fcd(signal: xr.DataArray, *, window: Any = None, step: Any = None, dim: str 
         dask="parallelized",
         output_dtypes=[dtype],
         dask_gufunc_kwargs={"output_sizes": dict.fromkeys(WINDOW_DIMS, windows.number)},
-        keep_attrs=False,
+        keep_attrs=True,
     )
     stamps = np.asarray(signal[time].values, np.float64)
     starts = np.arange(windows.number) * windows.step

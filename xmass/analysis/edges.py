@@ -66,7 +66,7 @@ def edge_series(signal: xr.DataArray, *, dim: str | None = None) -> xr.DataArray
         dask="parallelized",
         output_dtypes=[dtype],
         dask_gufunc_kwargs={"output_sizes": {EDGE: rows.size}},
-        keep_attrs=False,
+        keep_attrs=True,
     )
     result = result.assign_coords(_ends(signal, rows, columns, EDGE))
     return _described(result, signal, "edge_series", "product of the standardised series of two regions")
@@ -122,7 +122,7 @@ def edge_fc(signal: xr.DataArray, *, dim: str | None = None) -> xr.DataArray:
         dask="parallelized",
         output_dtypes=[dtype],
         dask_gufunc_kwargs={"output_sizes": {EDGE: rows.size, EDGE_OTHER: rows.size}},
-        keep_attrs=False,
+        keep_attrs=True,
     )
     result = result.assign_coords(_ends(signal, rows, columns, EDGE))
     return _described(result, signal, "edge_fc", "edge functional connectivity")

@@ -153,7 +153,7 @@ def envelope_correlation(signal: xr.DataArray, *, orthogonalise: bool = False, d
         dask="parallelized",
         output_dtypes=[dtype],
         dask_gufunc_kwargs={"output_sizes": {schema.REGION_OTHER: signal.sizes[schema.REGION]}},
-        keep_attrs=False,
+        keep_attrs=True,
     )
     meaning = "correlation of amplitude envelopes" + (", orthogonalised" if orthogonalise else "")
     return described_matrix(result, signal, "envelope_correlation", meaning)
@@ -201,7 +201,7 @@ def order_parameter(phases: xr.DataArray) -> xr.DataArray:
         input_core_dims=[[schema.REGION]],
         dask="parallelized",
         output_dtypes=[phases.dtype],
-        keep_attrs=False,
+        keep_attrs=True,
     )
     result.attrs = {schema.UNITS: "1", schema.LONG_NAME: "Kuramoto order parameter"} | _told(phases)
     return result.rename("order_parameter")
@@ -298,7 +298,7 @@ def phase_locking(phases: xr.DataArray, *, dim: str | None = None) -> xr.DataArr
         dask="parallelized",
         output_dtypes=[phases.dtype],
         dask_gufunc_kwargs={"output_sizes": {schema.REGION_OTHER: phases.sizes[schema.REGION]}},
-        keep_attrs=False,
+        keep_attrs=True,
     )
     return described_matrix(result, phases, "phase_locking", "phase-locking value")
 
@@ -347,7 +347,7 @@ def _analytic_part(signal: xr.DataArray, dim: str | None, part: Callable[[np.nda
         output_core_dims=[[time]],
         dask="parallelized",
         output_dtypes=[dtype],
-        keep_attrs=False,
+        keep_attrs=True,
     ).transpose(*signal.dims)
 
 

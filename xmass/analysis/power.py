@@ -107,7 +107,7 @@ def power_spectrum(
         dask="parallelized",
         output_dtypes=[dtype],
         dask_gufunc_kwargs={"output_sizes": {FREQUENCY: frequency.size}},
-        keep_attrs=False,
+        keep_attrs=True,
     ).transpose(*(FREQUENCY if d == time else d for d in signal.dims))
     result = result.assign_coords({FREQUENCY: (FREQUENCY, frequency, {schema.UNITS: "Hz", schema.LONG_NAME: "frequency"})})
     result.attrs = {schema.LONG_NAME: f"power spectral density ({described})"} | _density_unit(signal)
@@ -181,7 +181,7 @@ def peak_frequency(spectrum: xr.DataArray, *, band: tuple[Any, Any] | None = Non
         kwargs={"frequency": frequency, "inside": inside},
         dask="parallelized",
         output_dtypes=[np.float64],
-        keep_attrs=False,
+        keep_attrs=True,
     )
     where = "" if band is None else f" in {low:g} to {high:g} Hz"
     peak.attrs = {schema.UNITS: "Hz", schema.LONG_NAME: f"frequency of the highest peak of power{where}"}

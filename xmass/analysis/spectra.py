@@ -78,7 +78,7 @@ def intrinsic_frequency(bold: xr.DataArray, band: tuple[Any, Any] = (0.04, 0.07)
         kwargs={"frequency": frequency, "inside": inside, "sections": sections},
         dask="parallelized",
         output_dtypes=[np.float64],
-        keep_attrs=False,
+        keep_attrs=True,
     )
     w.attrs = {schema.UNITS: "rad/ms", schema.LONG_NAME: f"intrinsic angular frequency, peak of power in {low:g} to {high:g} Hz"}
     return w.rename("w")

@@ -79,7 +79,7 @@ def sc_fc_coupling(
         join="exact",
         dask="parallelized",
         output_dtypes=[np.float64, np.float64],
-        keep_attrs=False,
+        keep_attrs=True,
     )
     kind = f"{method.title()} correlation of weights and FC over {'existing edges' if edges == 'existing' else 'pairs of regions'}"
     result = xr.Dataset({"coupling": over_all, "regional_coupling": by_region}).drop_vars(schema.REGION_OTHER, errors="ignore")
