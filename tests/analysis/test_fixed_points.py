@@ -91,7 +91,7 @@ def test_wilson_cowan_is_bistable_with_a_saddle_between():
     ],
 )
 def test_montbrio_has_node_saddle_and_focus(J, r, focus):
-    found = points(xm.MontbrioPazoRoxinStep(J=J), dt=0.01, search={"r": (0.0, 10.0)})
+    found = points(xm.MontbrioPazoRoxinStep(J=J), dt=0.01)
     np.testing.assert_allclose(values(found, "r"), r, atol=5e-9)
     np.testing.assert_allclose(values(found, "v"), -1.0 / (2.0 * np.pi * np.array(r)), rtol=1e-6)
     assert found.stable.values.tolist() == [True, False, True]
@@ -100,12 +100,17 @@ def test_montbrio_has_node_saddle_and_focus(J, r, focus):
 
 
 def test_montbrio_has_every_real_root_of_its_quartic():
-    # With v = -Delta / (2 pi r): r^4 - J/pi^2 r^3 - eta/pi^2 r^2 - Delta^2 / (4 pi^4) = 0; one root is a negative rate.
+    # With v = -Delta / (2 pi r): r^4 - J/pi^2 r^3 - eta/pi^2 r^2 - Delta^2 / (4 pi^4) = 0; one root is a negative rate,
+    # out of the declared bounds of r and there without them.
     J = np.linspace(12.0, 22.0, 6)
-    found = points(xm.MontbrioPazoRoxinStep(), xr.Dataset({"J": ("J", J)}), dt=0.01).squeeze("region")
+    p = xr.Dataset({"J": ("J", J)})
+    found = points(xm.MontbrioPazoRoxinStep(), p, dt=0.01).squeeze("region")
+    unbound = xm.fixed_points(xm.Simulator(xm.MontbrioPazoRoxinStep(), dt=0.01, bounds=False), p).squeeze("region")
     for i, j in enumerate(J):
         roots = np.roots([1.0, -j / np.pi**2, 5.0 / np.pi**2, 0.0, -1.0 / (4 * np.pi**4)])
-        real = np.sort(roots[np.abs(roots.imag) < 1e-9].real)
+        every = np.sort(roots[np.abs(roots.imag) < 1e-9].real)
+        np.testing.assert_allclose(unbound.r[i, : len(every)], every, rtol=1e-8)
+        real = every[every > 0]
         np.testing.assert_allclose(found.r[i, : len(real)], real, rtol=1e-8)
         assert found.r[i].count() == len(real)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from math import inf
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -60,7 +61,7 @@ class CoombesByrneStep(NeuralMass):
     category: ClassVar[str] = "physiological"
     use_case: ClassVar[str] = "Firing rate and synchrony of spiking populations"
     states: ClassVar[tuple[State, ...]] = (
-        State("r", 0.1, "1/ms", "firing rate"),
+        State("r", 0.1, "1/ms", "firing rate", (0.0, inf)),
         State("v", 0.0, "1", "mean membrane potential"),
     )
     inputs: ClassVar[tuple[Input, ...]] = (
@@ -131,7 +132,7 @@ class CoombesByrneSynapseStep(NeuralMass):
     category: ClassVar[str] = "physiological"
     use_case: ClassVar[str] = "Rhythms of spiking populations by slow synapses"
     states: ClassVar[tuple[State, ...]] = (
-        State("r", 0.1, "1/ms", "firing rate"),
+        State("r", 0.1, "1/ms", "firing rate", (0.0, inf)),
         State("v", 0.0, "1", "mean membrane potential"),
         State("g", 0.0, "1", "synaptic conductance"),
         State("q", 0.0, "1", "rate of change of g over alpha"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from math import inf
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -47,7 +48,7 @@ class MontbrioPazoRoxinStep(NeuralMass):
     category: ClassVar[str] = "physiological"
     use_case: ClassVar[str] = "Firing rate and mean potential of spiking populations"
     states: ClassVar[tuple[State, ...]] = (
-        State("r", Uniform(0.0, 0.05), "1/ms", "firing rate"),
+        State("r", Uniform(0.0, 0.05), "1/ms", "firing rate", (0.0, inf)),
         State("v", Uniform(0.0, 0.05), "1", "mean membrane potential"),
     )
     inputs: ClassVar[tuple[Input, ...]] = (
