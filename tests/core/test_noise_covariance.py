@@ -116,3 +116,21 @@ def test_the_record_holds_it(tmp_path):
     np.testing.assert_array_equal(stored.x, run.x)
     with pytest.raises(ValueError, match="covariance"):
         bank(xm.PinkNoise(sigma=SIGMA, slowest=100.0, covariance=2 * C)).run_to_zarr(tmp_path / "s.zarr", 3.0, seed=1, initial={"x": 0.0})
+
+
+def test_one_model_of_several_has_noise_of_its_own_kind_over_its_own_regions():
+    labels = ["a", "b", "c", "d"]
+    sc = xr.Dataset({"weights": (("region", "region_other"), np.zeros((4, 4)))}, {"region": labels, "region_other": labels})
+    which = xr.DataArray(["sum", "hopf", "sum", "hopf"], dims="region", coords={"region": labels})
+    own = xr.DataArray([[1.0, 0.9], [0.9, 1.0]], dims=("region", "region_other"), coords={"region": ["a", "c"], "region_other": ["a", "c"]})
+    models = {
+        "sum": xm.LinearStep(gamma=0.0, noise_x=xm.ItoNoise(sigma=0.1, amplitude=lambda s: 1.0 + 0.0 * s.x, covariance=own)),
+        "hopf": xm.HopfStep(noise_x=xm.PinkNoise(sigma=0.1)),
+    }
+    sim = xm.Simulator(xm.Network(models, sc, assignment=which), dt=0.1, precision="float64")
+    run = sim.run(300.0, seed=1)
+    steps = np.diff(run["sum.x"].sel(region=["a", "c"]).values, axis=0)
+    assert abs(np.corrcoef(steps.T)[0, 1] - 0.9) < 5 * (1 - 0.81) / np.sqrt(len(steps))
+    first = sim.run(100.0, seed=1, restart=True)
+    second = sim.run(200.0, initial=first)
+    np.testing.assert_array_equal(xr.concat([first["hopf.x"], second["hopf.x"]], "time"), run["hopf.x"])
