@@ -110,6 +110,15 @@ def test_cifti_that_ends_too_early_or_is_too_large(tmp_path, nibabel, refused):
     refused(tmp_path / "whole.pconn.nii", "has 128 bytes|bytes, needs at most 100", max_bytes=100)
 
 
+def test_cifti_with_entities_is_not_read(tmp_path, nibabel, refused):
+    axis = parcels(nibabel)
+    data = write(nibabel, tmp_path / "good.pconn.nii", W, (axis, axis)).read_bytes()
+    at = data.index(b"<CIFTI")
+    evil = b'<!DOCTYPE CIFTI [<!ENTITY a "aaaaaaaaaaaa">]>'
+    (tmp_path / "evil.pconn.nii").write_bytes(data[:at] + evil + data[at + len(evil) :])
+    refused(tmp_path / "evil.pconn.nii", "its XML declares entities")
+
+
 def gifti(nibabel, arrays, meta=None, encoding="GIFTI_ENCODING_B64GZ"):
     made = [nibabel.gifti.GiftiDataArray(np.asarray(a, np.float32), intent="NIFTI_INTENT_TIME_SERIES", encoding=encoding) for a in arrays]
     for array in made:
@@ -128,6 +137,13 @@ def test_series_on_a_surface(tmp_path, nibabel, encoding):
     gifti(nibabel, X).to_filename(tmp_path / "L.func.gii")
     with pytest.raises(ValueError, match=r"L.func.gii: it does not state the time between samples. Give tr="):
         xm.io.read_recording(tmp_path / "L.func.gii")
+
+
+def test_a_document_type_is_accepted_and_not_fetched(tmp_path, nibabel):
+    data = gifti(nibabel, X, {"TimeStep": "720"}).to_bytes()
+    assert b"<!DOCTYPE GIFTI SYSTEM" in data  # all programs write it
+    (tmp_path / "L.func.gii").write_bytes(data)
+    np.testing.assert_array_equal(xm.io.read_recording(tmp_path / "L.func.gii").bold, X.astype(np.float64))
 
 
 def test_gifti_that_is_no_series(tmp_path, nibabel, refused):

@@ -112,9 +112,9 @@ def content(file: Path, max_bytes: int) -> bytes:
     if size > max_bytes:
         raise too_large(file, "it", size, max_bytes)
     with file.open("rb") as stream:
-        data = stream.read(max_bytes + 1)
-    if len(data) > max_bytes:
-        raise too_large(file, "it", len(data), max_bytes)
+        data = stream.read(size + 1)
+    if len(data) != size:
+        raise fault(file, f"it had {size} bytes and then {len(data)} or more, needs to stay as it is while it is read. Try again.")
     if not data:
         raise fault(file, "it is empty (0 bytes), needs data. Export or copy it again.")
     return data

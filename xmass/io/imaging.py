@@ -53,6 +53,9 @@ def read_cifti(file: Path, max_bytes: int, *, wanted: str) -> Parcels:
     size = file.stat().st_size
     if size > max_bytes:
         raise too_large(file, "it", size, max_bytes)
+    with file.open("rb") as stream:
+        if b"<!ENTITY" in stream.read(min(size, LARGEST_XML)):
+            raise fault(file, "its XML declares entities, needs plain CIFTI-2. It is not read.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # nibabel warns of harmless deviations of the header

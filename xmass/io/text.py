@@ -16,10 +16,11 @@ from xmass.io.guard import KINDS, Source, content, existing, fault, too_large
 from xmass.labelled.regions import repeated_labels
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": None}  # None: any white space
-CELLS = 8
+CELLS = 10
 """Bytes that a table takes in memory over the bytes of its text."""
 MISSING = ("", "n/a", "na", "nan")  # n/a is what BIDS writes
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
+UNUSUAL = re.compile(r"[^0-9eE+.-]")
 COMMA_DECIMAL = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?", re.ASCII)
 CORNERS = ("", "node", "region", "label", "name", "index")
 UTF_16_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
@@ -98,10 +99,7 @@ def table(file: Path, text: str, delimiter: str | None, *, header: bool | None =
             raise fault(file, f"line {line} has {len(row)} values and the first line {width}, needs as many in each.{_semicolons(row)}")
     corner = has_header and first[0].lower() in CORNERS
     has_rows = width > 1 and (corner or all(_is_text(row[0]) for row in body))
-    values = np.array(
-        [[_number(file, cell, line, place) for place, cell in enumerate(row, start=1) if place > has_rows]
-         for line, row in enumerate(body, start=1 + has_header)]
-    )  # fmt: skip
+    values = np.array([_numbers(file, row, line, skip=int(has_rows)) for line, row in enumerate(body, start=1 + has_header)])
     return Table(values, [row[0] for row in body] if has_rows else None, first[has_rows:] if has_header else None)
 
 
@@ -180,6 +178,17 @@ def is_count(labels: list[str]) -> bool:
 
 def _is_text(cell: str) -> bool:
     return cell.lower() not in MISSING and not NUMBER.fullmatch(cell) and not COMMA_DECIMAL.fullmatch(cell)
+
+
+def _numbers(file: Path, row: list[str], line: int, *, skip: int) -> np.ndarray:
+    """The numbers of a line, its first cell left out if ``skip`` is 1."""
+    cells = row[skip:]
+    if all(cells) and not UNUSUAL.search("".join(cells)):
+        try:
+            return np.array([float(cell) for cell in cells])
+        except ValueError:
+            pass  # found and named below
+    return np.array([_number(file, cell, line, place) for place, cell in enumerate(cells, start=1 + skip)])
 
 
 def _number(file: Path, cell: str, line: int, place: int) -> float:
