@@ -22,7 +22,7 @@ from xmass.core.coloured import BlueNoise, ColoredNoise, PinkNoise, VioletNoise
 from xmass.core.coupling import Coupling
 from xmass.core.model import Input, NeuralMass, Output, Past, State, Uniform, parameter, time_field
 from xmass.core.multiplicative import ItoNoise, StratonovichNoise
-from xmass.core.noise import BrownianNoise, GaussianNoise, OUProcess, WhiteNoise
+from xmass.core.noise import BrownianNoise, GaussianNoise, Noise, OUProcess, WhiteNoise
 from xmass.core.observe import Block, Observation, Timing
 from xmass.couplings import (
     AdditiveCoupling,
@@ -107,6 +107,7 @@ __all__ = [
     "MontbrioPazoRoxinStep",
     "Network",
     "NeuralMass",
+    "Noise",
     "OUProcess",
     "Observation",
     "Output",
