@@ -9,21 +9,25 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import lu_factor, lu_solve
 
 from xmass.analysis.linear_blocks import Linear
+from xmass.analysis.linear_delay import roots_near
 from xmass.analysis.linear_quadrature import integrate
 from xmass.analysis.linear_transfer import log_slope
 
-_STEPS = 40
+_STEPS = 20
 _ROUNDS = 8
 _SEEDS = 6
+_SMALL = 64
+"""Unknowns of a network that is small enough for a second count."""
 _MARKED = 24
 """Roots whose frequencies become edges of panels; the panels are halved where the others are."""
 _COUNT_TOLERANCE = 0.05
 
 
 class Rightmost(NamedTuple):
-    """The rightmost root, whether a count has shown that none is further right, and roots near to the axis."""
+    """The rightmost root, whether a count shows that none is further right, and roots near to the axis."""
 
     root: complex
     shown: bool
@@ -31,30 +35,48 @@ class Rightmost(NamedTuple):
 
 
 def rightmost(linear: Linear) -> Rightmost:
-    """The rightmost root [1/ms]; of a pair the one with positive frequency."""
+    """The rightmost root [1/ms]; of a pair the one with positive frequency.
+
+    With delays the roots right of the imaginary axis are counted in every case, so that stability is shown. That a stable root is the
+    rightmost one is shown by a count just right of it where the network is small.
+    """
     known = np.linalg.eigvals(linear.jacobian())
     order = np.argsort(-known.real)
     if not linear.delayed:
         lead = known[order[0]]
         return Rightmost(complex(lead.real, abs(lead.imag)), True, known)
     size = max(float(np.abs(known).max()), 1e-300)
-    # off the real axis, which the iteration would never leave
-    starts = [complex(z.real, abs(z.imag) + 0.05 * size) for z in _apart(known[order], _SEEDS)]
+    inside, peaks = count(linear, 0.0, known)
+    marks = [0.0, *(abs(z.imag) for z in _apart(known[order], 2)), *peaks[:3]]
+    near = np.concatenate([roots_near(linear, complex(0.01 * size, w)) for w in _different(marks, 0.02 * size)])
+    starts = list(_apart(np.abs(near.imag) * 1j + near.real, len(near)))
+    starts = sorted(starts, key=lambda z: -z.real)[:3]
     roots: list[complex] = []
-    near = np.zeros(0, np.complex128)
     for _ in range(_ROUNDS):
         for start in starts:
-            found, around = newton(linear, start)
+            found = newton(linear, start)
             if found is not None:
                 roots.append(complex(found.real, abs(found.imag) if abs(found.imag) > 1e-9 * abs(found) else 0.0))
-                near = np.concatenate([near, around])
-        best = max(roots, key=lambda z: z.real, default=None)
-        line = float(known.real.max()) if best is None else best.real + max(0.02 * abs(best.real), 1e-6 * size)
-        inside, peaks = count(linear, line, np.array(roots, np.complex128))
-        if inside == 0 and best is not None:
+        if not roots:
+            break
+        best = max(roots, key=lambda z: z.real)
+        near = np.concatenate([near, np.array(roots, np.complex128)])
+        if inside or len(known) > _SMALL:
+            return Rightmost(best, (best.real > 0) == (inside > 0), near)
+        line = best.real + max(0.02 * abs(best.real), 1e-6 * size)
+        beyond, peaks = count(linear, line, near)
+        if beyond == 0:
             return Rightmost(best, True, near)
         starts = [complex(line, w) for w in peaks]
-    return Rightmost(max(roots, key=lambda z: z.real, default=complex(np.nan, np.nan)), False, near)
+    return Rightmost(max(roots, key=lambda z: z.real, default=complex(np.inf if inside else -np.inf)), False, near)
+
+
+def _different(values: list[float], gap: float) -> list[float]:
+    kept: list[float] = []
+    for v in values:
+        if all(abs(v - k) > gap for k in kept):
+            kept.append(v)
+    return kept
 
 
 def _apart(values: np.ndarray, most: int) -> np.ndarray:
@@ -68,24 +90,31 @@ def _apart(values: np.ndarray, most: int) -> np.ndarray:
     return np.array(kept, np.complex128)
 
 
-def newton(linear: Linear, start: complex) -> tuple[complex | None, np.ndarray]:
-    """A root near to a start, and the roots that the equation linearised there has close by."""
+def newton(linear: Linear, start: complex) -> complex | None:
+    """A root near to a start, by inverse iteration on the characteristic matrix; None if it does not settle."""
     z, scale = start, max(abs(start), 1e-12)
-    size = linear.regions * linear.states
-    for _ in range(_STEPS):
-        matrix = z * np.eye(size) - linear.jacobian(z)
-        slope = np.eye(size) - linear.slope(z)
+    identity = np.eye(linear.regions * linear.states)
+    vector = np.random.default_rng(0).normal(size=(len(identity), 2)) @ np.array([1.0, 1.0j])
+    for turn in range(_STEPS):
+        matrix, slope = z * identity - linear.jacobian(z), identity - linear.slope(z)
         try:
-            gaps = np.linalg.eigvals(np.linalg.solve(slope, matrix))
-        except np.linalg.LinAlgError:
-            return None, np.zeros(0, np.complex128)
-        step = gaps[np.argmin(np.abs(gaps))]
-        if not np.isfinite(step):
-            return None, np.zeros(0, np.complex128)
+            factors = lu_factor(matrix, check_finite=False)
+            for _ in range(4 if turn == 0 else 1):
+                vector = vector / np.linalg.norm(vector)
+                after = lu_solve(factors, slope @ vector, check_finite=False)
+                overlap = np.vdot(vector, after)
+                before, vector = vector, after
+        except (np.linalg.LinAlgError, ValueError):
+            return z
+        step = np.vdot(before, before) / overlap if overlap else np.inf
+        if not np.isfinite(step) or not np.isfinite(vector).all():
+            return z if turn and abs(z) < np.inf and np.isfinite(z) and np.linalg.norm(matrix @ before) <= 1e-9 * scale else None
         z, scale = z - step, max(scale, abs(z))
+        if abs(z) > 1e6 * scale:
+            return None
         if abs(step) <= 1e-11 * scale:
-            return z, z - gaps[np.abs(gaps) < 0.3 * scale]
-    return None, np.zeros(0, np.complex128)
+            return complex(z)
+    return None
 
 
 def count(linear: Linear, line: float, near: np.ndarray) -> tuple[int, np.ndarray]:
@@ -100,8 +129,9 @@ def count(linear: Linear, line: float, near: np.ndarray) -> tuple[int, np.ndarra
         If the count is not near a whole number: a root lies on the line.
     """
     order, reach = linear.regions * linear.states, linear.reach(line)
-    shift = reach + 2.0 * abs(line)
-    last = 2.0 * (reach + shift)
+    # at the last frequency every eigenvalue of (A + shift) / (z + shift) is smaller than 1
+    shift = 0.1 * reach + 2.0 * abs(line)
+    last = 1.1 * float(np.sqrt((reach + shift) ** 2 - shift**2)) + abs(line)
     seen_w: list[np.ndarray] = []
     seen: list[np.ndarray] = []
 
