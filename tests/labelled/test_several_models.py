@@ -144,6 +144,14 @@ def test_covariance_between_the_regions_of_one_model():
     assert abs(float(xr.corr(runs[0][:, 0], runs[0][:, 2])) - 0.9) < 0.03
 
 
+def test_a_network_keeps_the_models_and_couplings_that_it_was_given():
+    models = {"fast": xm.LinearStep(gamma=-1.0), "slow": xm.LinearStep(gamma=-0.2)}
+    coupling = {"one": xm.AdditiveCoupling(k=0.1, source="fast.x", target="slow.x")}
+    net = xm.Network(models, SC, coupling=coupling, assignment=KINDS)
+    models["slow"], coupling["two"] = xm.HopfStep(), coupling["one"]
+    assert [s.name for s in net.model.states] == ["fast.x", "slow.x"] and list(net.couplings) == ["coupling.one"]
+
+
 def test_an_unknown_initial_state_of_a_model_is_named():
     with pytest.raises(KeyError, match=r"initial has 'initial.fast.z', which is unknown.*initial.fast.x"):
         xm.Simulator(linear(), dt=0.1).run(1.0, initial={"fast.z": 0.0})

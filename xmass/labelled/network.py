@@ -67,6 +67,9 @@ class Network:
     assignment: xr.DataArray | None = None
 
     def __post_init__(self) -> None:
+        for name in ("node", "coupling", "speed"):  # a mapping of the caller may change later
+            if isinstance(getattr(self, name), Mapping):
+                object.__setattr__(self, name, dict(getattr(self, name)))
         if not isinstance(self.node, NeuralMass | Mapping):
             raise TypeError(f"node is a {type(self.node).__name__}, needs a model such as xm.HopfStep(), or several by name.")
         for key in self.coupling if isinstance(self.coupling, Mapping) else ():
