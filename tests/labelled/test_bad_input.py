@@ -18,6 +18,7 @@ _concat = xr.concat(
     [xr.Dataset({"a": ("s", [0.1])}, {"s": ["one"]}), xr.Dataset({"w": ("s", [0.1])}, {"s": ["two"]})], "s", join="outer", data_vars="all"
 )
 _multi = xr.DataArray(np.arange(4.0), dims="p", coords={"i": ("p", [0, 0, 1, 1]), "j": ("p", [0, 1, 0, 1])}).set_index(p=["i", "j"])
+_twice = xr.DataArray([1.0, 2.0], dims="q")
 _cohort = xr.Dataset({"weights": xr.concat([SC.weights, 2 * SC.weights], xr.DataArray(["s1", "s2"], dims="subject"))})
 
 
@@ -56,6 +57,18 @@ PARAMETERS = {
     "infinity": (lambda: node().run(1.0, params(a=np.inf)), ValueError, "a holds NaN or infinity;", "finite"),
     "beyond float32": (lambda: node().run(1.0, params(a=1e300)), ValueError, "a holds 1e+300", "precision='float64'"),
     "dim time": (lambda: node().run(1.0, params(a=("time", [0.1, 0.2]))), ValueError, "params has the dim 'time'", "inputs="),
+    "a sweep of distances without a speed": (
+        lambda: network(speed=None).run(1.0, params(distances=SC.distances * _twice)),
+        ValueError,
+        "params has the dim 'q' (of ['distances'])",
+        "all runs along it would be the same",
+    ),
+    "a sweep of weights without a coupling": (
+        lambda: xm.Simulator(xm.Network(xm.HopfStep(), SC), dt=0.1).run(1.0, params(weights=SC.weights * _twice)),
+        ValueError,
+        "params has the dim 'q' (of ['weights'])",
+        "all runs along it would be the same",
+    ),
     "dim lag": (lambda: node().run(1.0, params(a=("lag", [0.1, 0.2]))), ValueError, "a has the dim 'lag'", ".rename(lag='point')"),
     "dim diverged": (lambda: node().run(1.0, params(a=("diverged", [0.1]))), ValueError, "params has the dim 'diverged'", ".rename("),
     "dim seed": (lambda: noisy().run(1.0, params(a=("seed", [0.1]))), ValueError, "params has the dim 'seed'", ".rename(seed='trial')"),
@@ -210,7 +223,7 @@ NETWORK = {
         "slowest speed is 1e-09",
         "unit",
     ),
-    "speed, no distances": (lambda: network(SC[["weights"]]), KeyError, "no 'distances'", "drop speed="),
+    "speed, no distances": (lambda: network(SC[["weights"]]), KeyError, "no 'distances'", "drop that speed"),
     "no weights": (lambda: network(SC[["distances"]]), KeyError, "needs 'weights'", "rename"),
     "no Dataset": (lambda: network(SC.weights), TypeError, "connectome is a DataArray", "needs a Dataset"),
     "unknown source": (lambda: network(coupling=xm.DiffusiveCoupling(source="X", target="x")), ValueError, "source='X'", "it has 'x', 'y'"),

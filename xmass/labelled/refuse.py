@@ -15,7 +15,7 @@ from xmass.labelled.monitors import Graph
 from xmass.labelled.network import Network
 from xmass.labelled.noises import check_noise_values
 from xmass.labelled.parameters import Spec, System, node_of
-from xmass.labelled.schema import DISTANCES, LAG, REGION, REGION_OTHER, SEED, SPEED
+from xmass.labelled.schema import DISTANCES, LAG, REGION, REGION_OTHER, SEED, SPEED, WEIGHTS
 from xmass.labelled.values import Dims, Value
 
 
@@ -64,9 +64,18 @@ def check_used_dims(params: xr.Dataset | None, used: set[str]) -> None:
         if dim not in used and dim not in (REGION, REGION_OTHER, LAG):
             named = [str(n) for n in params.variables if dim in params[n].dims] if params is not None else []
             raise ValueError(
-                f"params has the dim {dim!r} (of {named}), which no parameter, seed or input has: all runs along it would be the same. "
-                f"sim.parameters() lists the names; drop it with params.drop_dims({dim!r})."
+                f"params has the dim {dim!r} (of {named}), which no seed, input or parameter that is read has: all runs along "
+                f"it would be the same. sim.parameters() lists the names; drop it with params.drop_dims({dim!r})."
             )
+
+
+def is_read(path: str, system: System, values: Mapping[str, Value]) -> bool:
+    """Whether a run depends on a parameter: a connectome without a coupling and distances without a speed have no effect."""
+    prefix, _, name = path.rpartition(".")
+    prefix = f"{prefix}." if prefix else ""
+    if not isinstance(system, Network) or prefix not in system.connectomes or name not in (WEIGHTS, DISTANCES, SPEED):
+        return True
+    return bool(system.couplings) and (name != DISTANCES or prefix + SPEED in values)
 
 
 def check_history(lags: np.ndarray, count: int, dt: float, path: str) -> None:

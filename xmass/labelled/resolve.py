@@ -33,6 +33,7 @@ from xmass.labelled.refuse import (
     check_samples,
     check_used_dims,
     check_values,
+    is_read,
 )
 from xmass.labelled.schema import (
     BATCH,
@@ -185,7 +186,8 @@ def resolve(config: Config, request: Request) -> Resolved:
     check_sweeps(dims, specs, values)
     check_values(values, config.system, config.precision, config.dt)
     used = {d for s in stimuli for d in s.dims} | ({TIME} if any(path in given for path in timed) else set())
-    check_used_dims(request.params, used | {d for v in (*values.values(), seeds) if v is not None for d in v.dims})
+    read = [v for path, v in values.items() if is_read(path, config.system, values)]
+    check_used_dims(request.params, used | {d for v in (*read, seeds) if v is not None for d in v.dims})
 
     check_frames(graph, starts, start, stop, config.dt)
     program, structures = _program(config, graph, values, dims.sizes, stimuli, start, stop, starts)
