@@ -2,6 +2,7 @@
 
 from xmass import accessor, analysis, datasets, io, objectives, stimuli, viz
 from xmass._version import __version__
+from xmass.analysis.avalanches import avalanches
 from xmass.analysis.compare import compare
 from xmass.analysis.connectivity import average_fc, functional_connectivity
 from xmass.analysis.correlation import lagged_fc, partial_correlation, seed_map
@@ -10,8 +11,12 @@ from xmass.analysis.decision import decision
 from xmass.analysis.distributions import ks_distance, wasserstein_distance
 from xmass.analysis.dynamic import fcd, fcd_distribution
 from xmass.analysis.edges import edge_fc, edge_series
+from xmass.analysis.gradients import gradients
+from xmass.analysis.graph import graph_measures
 from xmass.analysis.inhibition import critical_coupling, inhibition_control
 from xmass.analysis.iterative_inhibition import iterative_inhibition_control
+from xmass.analysis.linear import linear_twin
+from xmass.analysis.linear_check import twin_check
 from xmass.analysis.phase import amplitude_envelope, envelope_correlation, metastability, order_parameter, phase, phase_locking
 from xmass.analysis.power import band_pass, peak_frequency, power_spectrum
 from xmass.analysis.preprocess import preprocess
@@ -146,6 +151,7 @@ __all__ = [
     "accessor",
     "amplitude_envelope",
     "analysis",
+    "avalanches",
     "average_fc",
     "band_pass",
     "compare",
@@ -161,12 +167,15 @@ __all__ = [
     "fcd_distribution",
     "fixed_points",
     "functional_connectivity",
+    "gradients",
+    "graph_measures",
     "inhibition_control",
     "intrinsic_frequency",
     "io",
     "iterative_inhibition_control",
     "ks_distance",
     "lagged_fc",
+    "linear_twin",
     "list_models",
     "metastability",
     "model_from_equations",
@@ -188,6 +197,7 @@ __all__ = [
     "spectral_radius",
     "stimuli",
     "time_field",
+    "twin_check",
     "units",
     "viz",
     "wasserstein_distance",

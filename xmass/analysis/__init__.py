@@ -1,5 +1,6 @@
 """What is computed from a stored series, and its comparison with recordings: Dataset in, Dataset out, lazy if the input is."""
 
+from xmass.analysis.avalanches import avalanches as avalanches
 from xmass.analysis.compare import compare as compare
 from xmass.analysis.connectivity import average_fc as average_fc
 from xmass.analysis.connectivity import functional_connectivity as functional_connectivity
@@ -14,6 +15,10 @@ from xmass.analysis.dynamic import fcd as fcd
 from xmass.analysis.dynamic import fcd_distribution as fcd_distribution
 from xmass.analysis.edges import edge_fc as edge_fc
 from xmass.analysis.edges import edge_series as edge_series
+from xmass.analysis.gradients import gradients as gradients
+from xmass.analysis.graph import graph_measures as graph_measures
+from xmass.analysis.linear import linear_twin as linear_twin
+from xmass.analysis.linear_check import twin_check as twin_check
 from xmass.analysis.phase import amplitude_envelope as amplitude_envelope
 from xmass.analysis.phase import envelope_correlation as envelope_correlation
 from xmass.analysis.phase import metastability as metastability
