@@ -25,7 +25,10 @@ class Coupling(eqx.Module):
     target: eqx.AbstractVar[str]
 
     def weighting(self, weights: np.ndarray) -> np.ndarray:
-        """The matrix that is summed with, from ``weights`` ``(..., region, region_other)``: as they are unless written."""
+        """The matrix that is summed with, from ``weights`` ``(..., region, region_other)``: as they are unless written. In numpy.
+
+        It is made once for all runs of a connectome, so it cannot read parameters.
+        """
         return weights
 
     def pre(self, x: Any) -> Any:
@@ -33,7 +36,7 @@ class Coupling(eqx.Module):
         return x
 
     def post(self, total: Any, own: Any, strength: Any) -> Any:
-        """The current that a region receives: from the sum, its own source value now, and its row sum of weights."""
+        """The current that a region receives: from the sum, its own source value now, and the row sum of what is summed with."""
         raise NotImplementedError(f"{type(self).__name__} must define post(self, total, own, strength).")
 
 

@@ -16,6 +16,7 @@ class SineCoupling(Coupling):
 
     The coupling of Kuramoto, with a phase lag :math:`\alpha` that of Sakaguchi and Kuramoto, and with the delays of the network. The own
     phase has no delay. The sum is not divided by the number of regions: for the all-to-all model of strength K give ``k=K/N``.
+    A region sends its sine and its cosine; it is these that ``delays="linear"`` interpolates.
 
     Parameters
     ----------

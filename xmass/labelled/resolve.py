@@ -18,7 +18,7 @@ from xmass.core.program import Link, Program
 from xmass.labelled import noises
 from xmass.labelled.connectome import dense
 from xmass.labelled.continuing import check_observers, check_sweeps, unknown_initial
-from xmass.labelled.epochs import check_frames, common_step, epoch_starts, timed_weights
+from xmass.labelled.epochs import check_frames, common_step, epoch_starts, stretches, timed_weights
 from xmass.labelled.initial import first_step, in_steps_of, initial_items, initial_values
 from xmass.labelled.inputs import Drive, input_arrays, resolve_inputs
 from xmass.labelled.monitors import Graph, Monitors, build_graph, check_functions, segment_length
@@ -385,7 +385,7 @@ def _program(
     streams = 1 + len(processes) + len(graph.nodes)
     block = delay.levels[0].block if delay is not None else 1
     segment = segment_length(graph, row_bytes=regions * width * item, streams=streams, block=block, within=common_step(starts, start, stop))
-    whole = -(-(stop - start) // segment) + 1
+    whole = -(-max(b - a for _, a, b in stretches(starts, start, stop)) // segment) + 1
     most = max(_CALL_ELEMENTS // (regions * width * segment), 1)
     segments = min(1 << (whole - 1).bit_length(), most)
     bare = replace(model, {**{d.name: 0.0 for d in declared_parameters(model)}, **{p: None for p, _, _ in noise_fields(model)}})
