@@ -11,7 +11,7 @@ from xmass.analysis.decision import decision
 from xmass.analysis.distributions import ks_distance, wasserstein_distance
 from xmass.analysis.dynamic import fcd, fcd_distribution
 from xmass.analysis.edges import edge_fc, edge_series
-from xmass.analysis.gradients import gradients
+from xmass.analysis.gradients import connectivity_gradients
 from xmass.analysis.graph import graph_measures
 from xmass.analysis.inhibition import critical_coupling, inhibition_control
 from xmass.analysis.iterative_inhibition import iterative_inhibition_control
@@ -155,6 +155,7 @@ __all__ = [
     "average_fc",
     "band_pass",
     "compare",
+    "connectivity_gradients",
     "cortical",
     "critical",
     "critical_coupling",
@@ -167,7 +168,6 @@ __all__ = [
     "fcd_distribution",
     "fixed_points",
     "functional_connectivity",
-    "gradients",
     "graph_measures",
     "inhibition_control",
     "intrinsic_frequency",

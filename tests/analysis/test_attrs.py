@@ -32,7 +32,7 @@ FUNCTIONS = {
     "metastability": lambda x: xm.metastability(xm.phase(x)),
     "avalanches": lambda x: xm.avalanches(x, threshold=1.5)["size"],
     "graph_measures": lambda x: xm.graph_measures(abs(xm.functional_connectivity(x))).strength_in,
-    "gradients": lambda x: xm.gradients(xm.functional_connectivity(x), components=2, sparsity=0.0).gradient,
+    "gradients": lambda x: xm.connectivity_gradients(xm.functional_connectivity(x), components=2, sparsity=0.0).gradient,
     "phase_locking": lambda x: xm.phase_locking(xm.phase(x)),
 }
 

@@ -15,7 +15,7 @@ from xmass.analysis.dynamic import fcd as fcd
 from xmass.analysis.dynamic import fcd_distribution as fcd_distribution
 from xmass.analysis.edges import edge_fc as edge_fc
 from xmass.analysis.edges import edge_series as edge_series
-from xmass.analysis.gradients import gradients as gradients
+from xmass.analysis.gradients import connectivity_gradients as connectivity_gradients
 from xmass.analysis.graph import graph_measures as graph_measures
 from xmass.analysis.linear import linear_twin as linear_twin
 from xmass.analysis.linear_check import twin_check as twin_check

@@ -14,7 +14,7 @@ from xmass.labelled import schema, units
 COMPONENT = "component"
 
 
-def gradients(
+def connectivity_gradients(
     matrix: xr.DataArray,
     *,
     components: int = 5,
@@ -64,7 +64,7 @@ def gradients(
     >>> import numpy as np, xarray as xr
     >>> place = np.linspace(0, 1, 30)                                              # regions along a line, alike where they are near
     >>> fc = xr.DataArray(np.exp(-(((place[:, None] - place) / 0.2) ** 2)), dims=("region", "region_other"))
-    >>> found = xm.gradients(fc, components=2, sparsity=0.5)
+    >>> found = xm.connectivity_gradients(fc, components=2, sparsity=0.5)
     >>> steps = found.gradient.sel(component=1).diff("region")
     >>> bool((steps > 0).all() or (steps < 0).all()), found.gradient.dims
     (True, ('component', 'region'))
