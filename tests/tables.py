@@ -25,7 +25,19 @@ def documented() -> list[type]:
     kinds = (xm.NeuralMass, xm.Coupling)
     exported = [getattr(xm, name) for name in xm.__all__]
     found = [c for c in exported if inspect.isclass(c) and issubclass(c, kinds) and c not in kinds]
-    return [*found, xm.BOLDSignal]
+    return [
+        *found,
+        xm.BOLDSignal,
+        xm.HRFBold,
+        xm.MixtureOfGammas,
+        xm.Gamma,
+        xm.DoubleExponential,
+        xm.FirstOrderVolterra,
+        xm.EEG,
+        xm.MEG,
+        xm.SEEG,
+        xm.MeasurementNoise,
+    ]
 
 
 def tables(cls: type) -> str:
@@ -45,7 +57,8 @@ def _table(first: str, columns: list[str], rows: list[str]) -> str:
 
 
 def _parameter(declared: Any) -> str:
-    return f"| `{declared.name}` | {declared.default:g} | {declared.unit} | {declared.meaning} |"
+    default = "required" if declared.dims else f"{declared.default:g}"
+    return f"| `{declared.name}` | {default} | {declared.unit} | {declared.meaning} |"
 
 
 def _state(s: Any) -> str:

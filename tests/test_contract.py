@@ -21,7 +21,7 @@ import xmass.couplings
 import xmass.models
 import xmass.observations
 from tests.counting import compilations
-from xmass.core.model import Uniform, declared_parameters, noise_fields, replace
+from xmass.core.model import Uniform, declared_parameters, noise_fields, parameter_value, replace
 from xmass.core.noise import Noise
 from xmass.labelled.parameters import _between, system_parameters
 from xmass.labelled.units import to_unit
@@ -46,6 +46,7 @@ LABELS = {"region": ["p", "q", "r"], "region_other": ["p", "q", "r"]}
 STEPS = {xm.CoombesByrneSynapseStep: 0.01, xm.EpileptorStep: 0.01, xm.LorenzStep: 0.01}
 """Steps [ms] of models that need a smaller one than 0.1."""
 WEIGHTS = np.array([[0.0, 1.0, 0.5], [0.3, 0.0, 0.2], [0.9, 0.4, 0.0]])
+GAIN = xr.DataArray([[1.0, -0.5, 0.2], [0.3, 0.4, 0.0]], dims=("sensor", "region"), coords={"region": LABELS["region"]})
 SC = xr.Dataset({"weights": (("region", "region_other"), WEIGHTS), "distances": (("region", "region_other"), 4.0 * (WEIGHTS > 0))}, LABELS)
 
 
@@ -90,7 +91,7 @@ def test_everything_declared_has_a_meaning_and_a_unit_that_can_be_read(cls):
     tokens = ("input", "input*ms^0.5", "input/ms^0.5")
     for declared in declared_parameters(cls):
         assert declared.meaning
-        assert isinstance(declared.default, float)
+        assert isinstance(declared.default, float) or declared.dims
         if declared.unit not in tokens:
             to_unit(_between(declared.unit, "mV", "1/ms"))
     for named in (*getattr(cls, "states", ()), *getattr(cls, "inputs", ()), *getattr(cls, "outputs", ())):
@@ -124,6 +125,11 @@ def make(cls, **values):
             required[f.name] = 1.0 if f.metadata.get("time") else "x"
         if f.metadata.get("of_state"):
             required[f.name] = amplitude
+        if "input" in f.metadata.get("dims", ()):
+            required[f.name] = GAIN.rename(sensor=f"{cls.__name__}_sensor") * 1.0
+            required["dim"] = f"{cls.__name__}_sensor"
+        elif f.metadata.get("dims"):
+            required[f.name] = 0.04
     return cls(**{**required, **values})
 
 
@@ -329,7 +335,8 @@ def test_gradients_of_a_noise_are_finite(cls):
 def series(rows=40):
     t = np.arange(1, rows + 1) * 0.1
     x = 0.3 + 0.1 * np.sin(0.5 * t)[:, None] * [1.0, -0.4, 0.2] + 0.02 * np.cos(2 * t)[:, None] * [0.1, 1.0, 0.7]
-    return xr.Dataset({"x": (("time", "region"), x)}, {"time": ("time", t, {"units": "ms", "axis": "T"}), "region": LABELS["region"]})
+    coords = {"time": ("time", t, {"units": "ms", "axis": "T"}), "region": LABELS["region"], "seed": 1}
+    return xr.Dataset({"x": (("time", "region"), x)}, coords)
 
 
 @classes(OBSERVATIONS)
@@ -345,7 +352,7 @@ def test_an_observation_of_a_run_is_that_of_the_stored_trajectory(cls):
 @classes(OBSERVATIONS)
 def test_observing_a_second_time_compiles_nothing(cls):
     xm.observe(series(), {"seen": make(cls)})
-    values = {d.name: 1.01 * d.default for d in declared_parameters(cls)}
+    values = {d.name: 1.01 * parameter_value(make(cls), d.name) for d in declared_parameters(cls)}
     with compilations() as count:
         xm.observe(2 * series().assign_coords(time=series().time), {"seen": make(cls, **values)})
     assert count.number == 0
@@ -358,13 +365,14 @@ def test_gradients_of_an_observation_are_finite(cls):
     rows = 40
     with jax.enable_x64(True):
         x = jnp.asarray(series(rows).x.values[:, :, None])
-        p = {d.name: jnp.asarray(d.default, jnp.float64) for d in declared_parameters(cls)}
+        values = {d.name: np.asarray(parameter_value(make(cls), d.name)) for d in declared_parameters(cls)}
+        p = {name: jnp.asarray(v.reshape(-1, 1) if v.ndim else v, jnp.float64) for name, v in values.items()}
 
         def seen(p, x):
-            observation = replace(make(cls), p)
+            observation = replace(make(cls).fitted(0.1, rows), p)
             timing = observation.timing(0.1)
             zero = jnp.int32(0)
-            block = Block(x, zero, jnp.int32(rows), zero, zero, jnp.bool_(True))
+            block = Block(x, zero, jnp.int32(rows), zero, zero, jnp.bool_(True), jnp.ones_like(x))
             state, out = observation.step(observation.init(x[0]), block, timing, jnp.asarray(0.1))
             return observation.value(state).sum() if cls.reduces else out.sum()
 

@@ -41,6 +41,7 @@ from xmass.couplings import (
 from xmass.labelled import units
 from xmass.labelled.connectome import cortical, normalize, spectral_radius
 from xmass.labelled.from_equations import model_from_equations
+from xmass.labelled.leadfield import sphere_lead_field, unbounded_lead_field
 from xmass.labelled.network import Network
 from xmass.models import (
     CoombesByrneStep,
@@ -76,7 +77,22 @@ from xmass.models import (
     WongWangStep,
 )
 from xmass.models.catalogue import list_models
-from xmass.observations import BOLDSignal, FunctionalConnectivity, Subsample, TemporalAverage
+from xmass.observations import (
+    EEG,
+    MEG,
+    SEEG,
+    BOLDSignal,
+    DoubleExponential,
+    FirstOrderVolterra,
+    FunctionalConnectivity,
+    Gamma,
+    HRFBold,
+    MeasurementNoise,
+    MixtureOfGammas,
+    ResponseKernel,
+    Subsample,
+    TemporalAverage,
+)
 from xmass.observations.average import whole_rows
 from xmass.scale.plan import plan
 from xmass.simulator import Simulator, observe, rerun
@@ -92,13 +108,18 @@ __all__ = [
     "CoombesByrneSynapseStep",
     "Coupling",
     "DiffusiveCoupling",
+    "DoubleExponential",
+    "EEG",
     "Epileptor2DStep",
     "EpileptorStep",
+    "FirstOrderVolterra",
     "FitzHughNagumoStep",
     "FunctionalConnectivity",
+    "Gamma",
     "GaussianNoise",
     "Generic2dOscillatorStep",
     "HORNStep",
+    "HRFBold",
     "HopfStep",
     "HyperbolicTangentCoupling",
     "Input",
@@ -109,6 +130,9 @@ __all__ = [
     "LarterBreakspearStep",
     "LinearStep",
     "LorenzStep",
+    "MEG",
+    "MeasurementNoise",
+    "MixtureOfGammas",
     "MontbrioPazoRoxinStep",
     "Network",
     "NeuralMass",
@@ -119,6 +143,8 @@ __all__ = [
     "Past",
     "PinkNoise",
     "ReducedWongWangStep",
+    "ResponseKernel",
+    "SEEG",
     "SigmoidalCoupling",
     "SigmoidalJansenRitCoupling",
     "Simulator",
@@ -195,9 +221,11 @@ __all__ = [
     "sc_fc_coupling",
     "seed_map",
     "spectral_radius",
+    "sphere_lead_field",
     "stimuli",
     "time_field",
     "twin_check",
+    "unbounded_lead_field",
     "units",
     "viz",
     "wasserstein_distance",

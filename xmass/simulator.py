@@ -164,7 +164,7 @@ class Simulator:
         specs = system_parameters(self._system)
         if monitors is not None:
             graph = build_graph(node_of(self._system), monitors, self.dt, 1)
-            specs |= observation_parameters(list(graph.observations))
+            specs |= observation_parameters(graph.observed)
         found = {}
         for path, spec in specs.items():
             if path.startswith(f"{INITIAL}.") or spec.value is None:

@@ -48,6 +48,9 @@ def rows(precision: str) -> Iterator[Comparison]:
     yield references.compare_fcd_distances(precision=precision)
     yield references.compare_power(precision=precision)
     yield references.compare_order_parameter(precision=precision)
+    for case in ("first_order_volterra", "gamma"):
+        yield references.compare_hrf(case, precision=precision)
+    yield references.compare_lead_field(precision=precision)
 
 
 def table() -> str:

@@ -368,3 +368,39 @@ def recording(number: int, precision: str) -> xr.DataArray:
     with xr.open_dataset(shared_path("data", f"hcp_subject_{number}.nc"), engine="h5netcdf") as file:
         bold = file.bold.isel(region=np.flatnonzero(file.cortical.values)).load()
     return bold.astype(precision, keep_attrs=True)
+
+
+def compare_hrf(case: str, *, precision: str = "float64") -> Comparison:
+    """BOLD by convolution, in the convention of The Virtual Brain."""
+    ds = open_case("observation", f"bold_hrf_{case}")
+    dt, steps, tr = float(ds.attrs["dt"]), int(ds.attrs["steps"]), float(ds.attrs["TR_ms"])
+    p = json.loads(ds.attrs["kernel_parameters"])
+    kernels = {"first_order_volterra": (xm.FirstOrderVolterra, ("tau_s", "tau_f")), "gamma": (xm.Gamma, ("tau", "n", "a"))}
+    make, names = kernels[case]
+    kernel, scale = make(**{n: p[n] for n in names}), {n: p[n] for n in ("k_1", "V_0") if n in p}
+    z = drive(np.arange(1, steps + 1) * dt / 1000)
+    trajectory = stored({"var0": z, "var1": 0.5 * z + 0.1}, dt, precision)
+    monitors = {f"hrf_{v}": xm.HRFBold(of=v, tr=tr, kernel=kernel, convention="tvb", name=f"hrf_{v}", **scale) for v in ("var0", "var1")}
+    seen = xm.observe(trajectory, monitors)
+    parts = [bare(seen[m].rename({f"{m}_time": "time", "region": "node"})) for m in monitors]
+    ours = xr.concat(parts, "variable").assign_coords(variable=["var0", "var1"])
+    return Comparison(
+        f"observation_bold_hrf_{case}", "tvb", "convolution", ours, bare(ds.bold), FLOAT64 if precision == "float64" else FLOAT32
+    )
+
+
+def compare_lead_field(*, precision: str = "float64") -> Comparison:
+    """The potential of dipoles in the conductor without a boundary of the file's formula, 1 S/m; theirs is per mm^2."""
+    ds = open_case("observation", "eeg_leadfield_sphere")
+    with xr.open_dataset(shared_path("data", ds.attrs["connectome"]), engine="h5netcdf") as file:
+        tvb = file[["centres", "orientations"]].load()
+    with xr.open_dataset(shared_path("data", ds.attrs["sensors"]), engine="h5netcdf") as file:
+        location = file.location.load()
+    middle = tvb.centres.mean("region")
+    radius = 1.05125 * float(np.sqrt(((tvb.centres - middle) ** 2).sum("xyz")).max())
+    sensors = location / np.sqrt((location**2).sum("xyz")) * radius + middle
+    placed = (sensors.astype(precision), tvb.centres.astype(precision, keep_attrs=True), tvb.orientations.astype(precision))
+    gain = xm.unbounded_lead_field(*placed, conductivity=1.0) * 1e3
+    # 65 x 76 numbers of float32 positions: rounding of 1e-7 over a distance of some mm
+    tolerance = FLOAT64 if precision == "float64" else FLOAT32
+    return Comparison("observation_eeg_leadfield_sphere", "tvb", "closed form", bare(gain), bare(ds.leadfield), tolerance)

@@ -20,7 +20,7 @@ from xmass.core import delay, driven, noise
 from xmass.core.integrate import SCHEMES
 from xmass.core.kernel import compile_options, one_kernel
 from xmass.core.model import Mixed, bound, evaluate, per_ms
-from xmass.core.observe import Block, Node, Source, due_rows
+from xmass.core.observe import Block, Node, Source, due_rows, noise_stream
 from xmass.core.program import Carry, Program
 from xmass.core.signal import (
     contracted,
@@ -79,12 +79,13 @@ def initialise(program: Program, args: dict, initial: dict) -> Carry:
     for name in program.remembered:
         rings[own_key(name)] = own_ring(program, initial["history"].get(name), states[name], initial["step"])
     coloured = driven.start(program.noises, args, initial["coloured"], shape, dtype)
-    like = jnp.zeros(shape, dtype)
     observers = []
     for index, node in enumerate(program.nodes):
-        given = initial["observers"].get(str(index))
-        fresh = _observation(program, args, node).init(like)
-        observers.append(fresh if given is None else jax.tree.map(lambda a, b: jnp.broadcast_to(b, a.shape).astype(a.dtype), fresh, given))
+        like = jnp.zeros((node.entries_in or program.regions, program.width), dtype)
+        fresh, given = _observation(program, args, node).init(like), initial["observers"].get(str(index))
+        if given is not None:
+            fresh = (*(_shaped(b, a) for a, b in zip(fresh, given, strict=False)), *fresh[len(given) :])
+        observers.append(fresh)
     return Carry(states, rings, coloured, tuple(observers))
 
 
@@ -100,7 +101,7 @@ def advance(
     outs = {}
     for index in program.recorded:
         rows = max(program.segments * k // program.nodes[index].period, 1) + 1
-        outs[str(index)] = jnp.zeros((rows + 1, n, b), dtype)
+        outs[str(index)] = jnp.zeros((rows + 1, program.nodes[index].entries or n, b), dtype)
     tapes = {name: jnp.zeros((k, n, b), dtype) for name in program.tapes}
 
     def segment(i: jax.Array, loop: tuple) -> tuple:
@@ -143,16 +144,17 @@ def finish(program: Program, carry: Carry, args: dict, step: jax.Array) -> dict[
 def _finite(program: Program, carry: Carry) -> jax.Array:
     """Which runs have finite states and observers, each in the regions of its model. Of functions only the states count."""
     model, found = program.model, jnp.ones(program.width, bool)
-    parts: list[tuple[str, Any]] = list(carry.states.items())
+    parts: list[tuple[str, Any, int]] = [(name, state, program.regions) for name, state in carry.states.items()]
     for node, state in zip(program.nodes, carry.observers, strict=True):
+        entries = node.entries_in or program.regions
         while not isinstance(node.input, Source):
             node = program.nodes[node.input]
         if not (isinstance(model, Mixed) and node.input.kind == "function"):
-            parts.append((node.input.name, state))
-    for name, part in parts:
+            parts.append((node.input.name, state, entries))
+    for name, part, entries in parts:
         elsewhere = ~model.mask(name)[:, None] if isinstance(model, Mixed) else False
         for leaf in jax.tree.leaves(part):
-            if leaf.shape == (program.regions, program.width):
+            if leaf.shape == (entries, program.width):
                 found = found & (jnp.isfinite(leaf) | elsewhere).all(axis=0)
     return found
 
@@ -298,7 +300,8 @@ def _observe(
     outs = dict(outs)
     for index, (node, state) in enumerate(zip(program.nodes, observers, strict=True)):
         block = blocks[node.input] if isinstance(node.input, Source) else results[node.input]
-        state, block = advance_node(node, _observation(program, args, node), state, block, program.segment, t0, keep, args["dt"])
+        observation, keys = _observation(program, args, node), args["keys"].get(noise_stream(node.observation))
+        state, block = advance_node(node, observation, state, block, program.segment, t0, keep, args["dt"], keys)
         new.append(state)
         results.append(block)
         if index in program.recorded and block is not None:
@@ -310,9 +313,9 @@ def _observe(
 
 
 def advance_node(
-    node: Node, observation: Any, state: Any, block: Block, segment: int, t0: jax.Array, keep: jax.Array, dt: Any
+    node: Node, observation: Any, state: Any, block: Block, segment: int, t0: jax.Array, keep: jax.Array, dt: Any, keys: Any = None
 ) -> tuple[Any, Block | None]:
-    """Advance one observation over one block of its input and make the block of its output."""
+    """Advance one observation over one block of its input and make the block of its output; ``keys`` are those of a random one."""
     rows = due_rows(node.period_in, segment)
     row_time = dt * node.period_in
     reduces = observation.reduces
@@ -321,6 +324,10 @@ def advance_node(
         due = (lax.rem(t0 + segment, jnp.int32(node.period)) == 0) & (block.hi == rows)
     due = due & block.due
     inner = block._replace(due=due)
+    if observation.random:
+        pairs = noise.normal_pairs(keys, block.first, rows, block.values.shape[1])
+        normals = jnp.concatenate([pairs.real, pairs.imag], axis=1)[:, : block.values.shape[1]]
+        inner = inner._replace(normals=normals.astype(block.values.dtype))
 
     def run(state: Any) -> tuple[Any, Any]:
         return observation.step(state, inner, node.timing, row_time)
@@ -361,6 +368,13 @@ def _tape_blocks(
             values = jnp.broadcast_to(values, shape).astype(jnp.dtype(program.dtype))
         blocks[source] = Block(values, lo, hi, t0, keep, jnp.bool_(True))
     return blocks
+
+
+def _shaped(given: jax.Array, like: jax.Array) -> jax.Array:
+    """A value ``(entries or 1, run or 1)`` in the shape of a leaf, whose leading axes may be several."""
+    if given.shape[0] > 1:
+        given = given.reshape(*like.shape[:-1], given.shape[-1])
+    return jnp.broadcast_to(given, like.shape).astype(like.dtype)
 
 
 def platform() -> str:

@@ -61,28 +61,47 @@ class Past(NamedTuple):
 
 
 class Declared(NamedTuple):
-    """A parameter as its class declares it."""
+    """A parameter as its class declares it; ``dims`` are those of a matrix."""
 
     name: str
     default: Any
     unit: str
     meaning: str
+    dims: tuple[str, ...] = ()
 
 
-def parameter(default: Any, unit: str, meaning: str) -> Any:
-    """Declare a parameter of a model, coupling, noise or observation: its default, unit and meaning."""
-    return eqx.field(default=default, metadata={"unit": unit, "meaning": meaning, "parameter": True})
+def parameter(default: Any, unit: str, meaning: str, *, dims: tuple[str, ...] = ()) -> Any:
+    """Declare a parameter of a model, coupling, noise or observation: its default, unit and meaning.
+
+    In the unit of an observation's parameter the word ``source`` stands for the unit of what is observed. ``dims`` says that the
+    parameter of an observation is a matrix: ``"space"`` is the dim of its series, ``"space_other"`` that dim again, ``"input"`` the dim
+    of what it observes. A matrix is an array ``(its entries, run)`` when it is used. Without a default (``...``) it must be given.
+    """
+    metadata = {"unit": unit, "meaning": meaning, "parameter": True, "dims": dims}
+    return eqx.field(kw_only=True, metadata=metadata) if default is ... else eqx.field(default=default, metadata=metadata)
+
+
+def part(default_factory: Any) -> Any:
+    """Declare a field that holds a module whose parameters are those of the whole, under their own names."""
+    return eqx.field(default_factory=default_factory, kw_only=True, metadata={"part": True})
+
+
+def _parts(module: Any) -> list[Any]:
+    """The modules that are fields of this one; none of a class."""
+    found = [] if isinstance(module, type) else [f for f in dataclasses.fields(module) if f.metadata.get("part")]
+    return [getattr(module, f.name) for f in found]
 
 
 def declared_parameters(of: Any) -> tuple[Declared, ...]:
     """The parameters that a class or an object declares, in order; of several models by ``<model>.<parameter>``."""
     if isinstance(of, Mixed):
         return tuple(d._replace(name=f"{key}.{d.name}") for key, model in of.parts for d in declared_parameters(model))
-    return tuple(
-        Declared(f.name, f.default, f.metadata["unit"], f.metadata["meaning"])
+    own = tuple(
+        Declared(f.name, f.default, f.metadata["unit"], f.metadata["meaning"], f.metadata["dims"])
         for f in dataclasses.fields(of)
         if f.metadata.get("parameter")
     )
+    return own + tuple(d for inner in _parts(of) for d in declared_parameters(inner))
 
 
 def parameter_value(module: Any, name: str) -> Any:
@@ -90,7 +109,8 @@ def parameter_value(module: Any, name: str) -> Any:
     if isinstance(module, Mixed):
         key, _, own = name.partition(".")
         return getattr(dict(module.parts)[key], own)
-    return getattr(module, name)
+    inner = next((p for p in _parts(module) if name in (d.name for d in declared_parameters(p))), None)
+    return getattr(module, name) if inner is None else parameter_value(inner, name)
 
 
 def replace(module: Any, values: dict[str, Any]) -> Any:
@@ -100,7 +120,10 @@ def replace(module: Any, values: dict[str, Any]) -> Any:
         return Mixed(parts, module.members)
     new = object.__new__(type(module))
     for f in dataclasses.fields(module):
-        object.__setattr__(new, f.name, values.get(f.name, getattr(module, f.name)))
+        value = values.get(f.name, getattr(module, f.name))
+        if f.metadata.get("part") and f.name not in values:
+            value = replace(value, {d.name: values[d.name] for d in declared_parameters(value) if d.name in values})
+        object.__setattr__(new, f.name, value)
     return new
 
 

@@ -25,6 +25,8 @@ class Block(NamedTuple):
     first: jax.Array
     keep: jax.Array
     due: jax.Array
+    normals: Any = None
+    """Standard normal numbers shaped as the values, by seed and row; for an observation that is ``random``."""
 
     def mask(self) -> jax.Array:
         """Rows that a reduction counts."""
@@ -48,11 +50,15 @@ class Observation(eqx.Module):
 
     reduces: ClassVar[bool] = False
     unit: ClassVar[str] = ""
-    """Unit of the result; empty: that of the input."""
+    """Unit of the result; empty: that of the input, for which the word ``source`` stands."""
     dims: ClassVar[tuple[str, ...]] = ("region", "region_other")
-    """Dims of the result of a reduction, before the run axis: these two, ``("region",)``, or none."""
+    """Dims of the result of a reduction, before the run axis: these two (of the input, ``sensor`` of an EEG), and those of ``axes``."""
+    space: ClassVar[str | None] = None
+    """Dim of a series beside time: None, that of the input; empty, none; else a name, with the labels of a matrix parameter."""
+    random: ClassVar[bool] = False
+    """Whether it reads ``block.normals``."""
     state_names: ClassVar[tuple[str, ...]] = ()
-    """Names of the leaves of the state that a continued run needs."""
+    """Names of the first leaves of the state, a tuple: those that a continued run needs."""
     windowed: ClassVar[bool] = True
     """Every output row is made from all input rows since the one before; False where it needs the last of them alone."""
 
@@ -63,6 +69,23 @@ class Observation(eqx.Module):
     def fewest(self) -> int:
         """Input rows without which a reduction has no meaning."""
         return 1
+
+    @property
+    def state_sizes(self) -> dict[str, int]:
+        """Of named leaves that are ``(size, region, run)``, the size."""
+        return {}
+
+    def fitted(self, row: float, rows: int) -> Observation:
+        """The observation for input rows ``row`` ms apart, ``rows`` of which count (0: not known), with static fields set by them."""
+        return self
+
+    def axes(self) -> dict[str, tuple[Any, str]]:
+        """Values and unit of further dims of a reduction."""
+        return {}
+
+    def memory(self, entries: int) -> int:
+        """About how many numbers for each entry and run the state holds."""
+        return 2 * entries if self.reduces else 4
 
     def timing(self, row: float) -> Timing:
         """Frame and period, for input rows ``row`` ms apart. Raises ValueError if they do not fit."""
@@ -94,7 +117,10 @@ class Source(NamedTuple):
 
 
 class Node(NamedTuple):
-    """One observation in a run's graph, its input (a :class:`Source` or the index of another node) and its timing in steps."""
+    """One observation in a run's graph, its input (a :class:`Source` or the index of another node) and its timing in steps.
+
+    ``entries_in`` and ``entries`` are the sizes of its input and series beside time and run; 0: as many as regions.
+    """
 
     observation: Observation
     input: Any
@@ -102,6 +128,13 @@ class Node(NamedTuple):
     rows: int
     period_in: int
     period: int
+    entries_in: int = 0
+    entries: int = 0
+
+
+def noise_stream(observation: Observation) -> str:
+    """The stream of an observation's random numbers, which is that of a seed and this name."""
+    return f"{observation.name}.noise"
 
 
 def due_rows(period: int, segment: int) -> int:

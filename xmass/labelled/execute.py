@@ -15,6 +15,7 @@ import numpy as np
 from xmass.core import engine
 from xmass.core.kernel import all_ones
 from xmass.core.model import NeuralMass, Uniform, noise_fields
+from xmass.core.observe import noise_stream
 from xmass.labelled.epochs import stretches
 from xmass.labelled.initial import history_of
 from xmass.labelled.parameters import carried_path, node_of
@@ -93,7 +94,8 @@ def _allocate(resolved: Resolved, count: int) -> Arrays:
     series = {}
     for index in resolved.graph.recorded:
         first, last = sample_range(resolved, resolved.graph.nodes[index].period)
-        series[index] = np.empty((count, max(last - first, 0), regions), dtype)
+        entries = resolved.graph.nodes[index].entries or regions
+        series[index] = np.empty((count, max(last - first, 0), entries), dtype)
     return Arrays(series, {}, {}, np.ones(count, bool))
 
 
@@ -277,6 +279,7 @@ def _keys(resolved: Resolved, members: np.ndarray) -> dict[str, jax.Array]:
     model = node_of(resolved.config.system)
     streams = [path for path, _, _ in noise_fields(model)]
     streams += [f"{INITIAL}.{s.name}" for s in model.states if isinstance(s.initial, Uniform)]
+    streams += [noise_stream(o) for o in resolved.graph.observations if o.random]
     if not streams or resolved.seeds is None:
         return {}
     seeds = np.atleast_1d(resolved.seeds.take(resolved.sizes, members))

@@ -11,9 +11,9 @@ import jax
 import numpy as np
 import xarray as xr
 
-from xmass.core.model import NeuralMass, declared_parameters, nested, replace
+from xmass.core.model import NeuralMass, declared_parameters, nested, parameter_value, replace
 from xmass.core.observe import Node, Observation, Source, choose_segment
-from xmass.labelled.parameters import unit_of
+from xmass.labelled.parameters import Observed, Spec, in_terms_of, unit_of
 from xmass.labelled.schema import BATCH, DIVERGED, LAG, LONG_NAME, REGION, REGION_OTHER, SEED, TIME, UNITS
 from xmass.labelled.suggest import nearest
 from xmass.labelled.tracing import trace
@@ -49,8 +49,24 @@ class Graph(NamedTuple):
     """Observations in an order in which each follows its input, and the variables that are returned."""
 
     nodes: tuple[Node, ...]
-    observations: tuple[Observation, ...]
+    observed: tuple[Observed, ...]
     monitors: tuple[Monitor, ...]
+    labels: dict[str, xr.DataArray]
+    """Of every dim that is neither region nor time, its coordinate."""
+
+    @property
+    def observations(self) -> tuple[Observation, ...]:
+        """The observations of the nodes."""
+        return tuple(o.observation for o in self.observed)
+
+    def size(self, dim: str, regions: int) -> int:
+        """Entries along a dim of a result that is no time."""
+        return len(self.labels[dim]) if dim in self.labels else regions
+
+    def state_shape(self, index: int, name: str, regions: int) -> tuple[int, ...]:
+        """Shape of a named state of one run."""
+        sizes = self.observations[index].state_sizes
+        return (*((sizes[name],) if name in sizes else ()), self.nodes[index].entries_in or regions)
 
     @property
     def recorded(self) -> tuple[int, ...]:
@@ -73,7 +89,7 @@ def plain_times(observation: Observation) -> Observation:
 
 def _template(observation: Observation) -> Observation:
     """The hashable form that is part of a program: parameters and input removed."""
-    blank = {d.name: 0.0 for d in declared_parameters(type(observation))}
+    blank = {d.name: 0.0 for d in declared_parameters(observation)}
     return replace(observation, {**blank, "of": None})
 
 
@@ -153,12 +169,29 @@ def check_functions_of(graph: Graph, names: Sequence[str], regions: int, precisi
 class _Builder:
     """Collects nodes; equal observations of the same input become one."""
 
-    def __init__(self, base: float, sources: dict[str, Source], units: dict[str, str]) -> None:
-        self.base, self.sources, self.units = base, sources, units
+    def __init__(
+        self, base: float, sources: dict[str, Source], units: dict[str, str], spaces: Mapping[str, str], span: tuple[int, int]
+    ) -> None:
+        self.base, self.sources, self.units, self.spaces, self.span = base, sources, units, spaces, span
         self.nodes: list[Node] = []
-        self.observations: list[Observation] = []
+        self.observed: list[Observed] = []
         self.unit_of_node: list[str] = []
         self.clock_unit_of_node: list[str] = []
+        self.labels: dict[str, xr.DataArray] = {}
+
+    @property
+    def observations(self) -> list[Observation]:
+        return [o.observation for o in self.observed]
+
+    def label(self, coord: xr.DataArray, key: str) -> None:
+        """Keep the coordinate of a dim; two monitors cannot have different ones."""
+        dim = str(coord.dims[0])
+        known = self.labels.setdefault(dim, coord)
+        if not np.array_equal(known.values, coord.values):
+            raise ValueError(
+                f"monitor {key!r} has other entries along {dim!r} than another monitor of this run. Give one of them a dim of its own: "
+                f"dim='{key}_{dim}'."
+            )
 
     def add(self, observation: Observation, input_: Source | int, unit: str, clock_unit: str, key: str) -> int:
         period_in = 1 if isinstance(input_, Source) else self.nodes[input_].period
@@ -167,25 +200,51 @@ class _Builder:
                 f"monitor {key!r} observes {self.observations[input_].name!r}, which is one value per run, not a series. "
                 "Give of= a state, an output or a series such as xm.BOLDSignal(...)."
             )
+        first, last = (step // period_in for step in self.span)
         try:
+            observation = observation.fitted(self.base * period_in, last - first)
             timing = observation.timing(self.base * period_in)
         except ValueError as error:
             raise ValueError(f"monitor {key!r}: {error}") from None
         for index, (node, other) in enumerate(zip(self.nodes, self.observations, strict=True)):
             if node.input == input_ and node.timing == timing and _same(other, observation):
                 return index
-        clash = [o for o in self.observations if o.name == observation.name and declared_parameters(type(o)) and not _same(o, observation)]
-        if clash and declared_parameters(type(observation)):
+        clash = [o for o in self.observations if o.name == observation.name and declared_parameters(o) and not _same(o, observation)]
+        if clash and declared_parameters(observation):
             raise ValueError(
                 f"two observations with different parameters are called {observation.name!r}: give one of them another name=, by which its "
                 f"parameters go: {type(observation).__name__}(..., name='{observation.name}_2')."
             )
         period = timing.period * period_in
-        self.nodes.append(Node(_template(observation), input_, timing, timing.period, period_in, max(period, 1)))
-        self.observations.append(observation)
-        self.unit_of_node.append(observation.unit or unit)
+        given = self.space_of(input_)
+        space = given if observation.space is None else observation.space
+        if space not in (given, ""):
+            self.label(_labels(observation, space, given), key)
+        entries_in, entries = self.entries(given), self.entries(space)
+        self.nodes.append(Node(_template(observation), input_, timing, timing.period, period_in, max(period, 1), entries_in, entries))
+        self.observed.append(Observed(observation, unit, given, space))
+        self.unit_of_node.append(in_terms_of(observation.unit, unit) or unit)
         self.clock_unit_of_node.append(clock_unit)
         return len(self.nodes) - 1
+
+    def space_of(self, input_: Source | int) -> str:
+        """Dim of a source or series beside time; empty if it has none."""
+        return self.spaces.get(input_.name, REGION) if isinstance(input_, Source) else self.observed[input_].space
+
+    def entries(self, space: str) -> int:
+        """Size of a series beside time; 0: as many as regions."""
+        return 0 if space == REGION else (len(self.labels[space]) if space else 1)
+
+    def dims_of(self, index: int, key: str) -> tuple[str, ...]:
+        """Dims of a reduction; the labels of its own ones are kept."""
+        observation, _, given, _ = self.observed[index]
+        for dim, (values, unit) in observation.axes().items():
+            self.label(xr.DataArray(values, dims=dim, attrs=unit_attrs(unit, "")), key)
+        named = {REGION: given, REGION_OTHER: f"{given}_other"} if given else {REGION: "", REGION_OTHER: ""}
+        dims = tuple(named.get(dim, dim) for dim in observation.dims)
+        if given and f"{given}_other" in dims and given != REGION:
+            self.label(self.labels[given].rename({given: f"{given}_other"}), key)
+        return tuple(d for d in dims if d)
 
     def resolve(self, what: Any, key: str) -> tuple[Source | int, str]:
         """The source or node that a name, function or observation stands for, and its unit."""
@@ -205,6 +264,26 @@ class _Builder:
         return self.add(plain_times(observation), input_, unit, _clock_unit(observation), key)
 
 
+def _labels(observation: Observation, space: str, given: str) -> xr.DataArray:
+    """Labels of the dim that a matrix parameter of an observation leads to."""
+    for d in declared_parameters(observation):
+        if "space" in d.dims:
+            value = parameter_value(observation, d.name)
+            wanted = f"({space!r}, {given!r})"
+            if not isinstance(value, xr.DataArray):
+                raise TypeError(
+                    f"{observation.name}.{d.name} is a {type(value).__name__}, needs a DataArray with the dims {wanted}: "
+                    f"xr.DataArray(values, dims={wanted}, attrs={{'units': {d.unit!r}}})."
+                )
+            if not {space, given} <= set(value.dims):
+                raise ValueError(f"{observation.name}.{d.name} has dims {value.dims}, needs {wanted}. Use .rename or dim=.")
+            labels = value[space].values if space in value.coords else np.arange(value.sizes[space])
+            if len(set(labels.tolist())) != len(labels):
+                raise ValueError(f"{observation.name}.{d.name} repeats labels along {space!r}: labels must be different.")
+            return xr.DataArray(labels.astype(object) if labels.dtype.kind == "U" else labels, dims=space)
+    raise TypeError(f"{type(observation).__name__} makes the dim {space!r} and declares no parameter with dims=('space', ...).")
+
+
 def _clock_unit(observation: Observation) -> str:
     """Unit in which an observation's first time was given; ms for a bare number."""
     for f in dataclasses.fields(observation):
@@ -215,7 +294,7 @@ def _clock_unit(observation: Observation) -> str:
     return "ms"
 
 
-def _same(a: Observation, b: Observation) -> bool:
+def _same(a: Any, b: Any) -> bool:
     """Equal class, fields and parameters, whatever they observe."""
     if type(a) is not type(b):
         return False
@@ -225,32 +304,51 @@ def _same(a: Observation, b: Observation) -> bool:
         x, y = getattr(a, f.name), getattr(b, f.name)
         if x is y:
             continue
-        if f.metadata.get("parameter"):
-            x, y = (to_declared(v, f.metadata["unit"], f"{a.name}.{f.name}") for v in (x, y))
+        if f.metadata.get("part"):
+            if not _same(x, y):
+                return False
+        elif f.metadata.get("parameter"):
+            unit = f.metadata["unit"]
+            x, y = (v if "source" in unit else to_declared(v, unit, f"{getattr(a, 'name', '')}.{f.name}") for v in (x, y))
             if isinstance(x, xr.DataArray) != isinstance(y, xr.DataArray) or not (
                 x.identical(y) if isinstance(x, xr.DataArray) else np.array_equal(x, y)
             ):
                 return False
-        elif not (isinstance(x, int | float | str) and isinstance(y, int | float | str) and x == y):
+        elif not (isinstance(x, int | float | str | tuple) and isinstance(y, int | float | str | tuple) and x == y):
             return False
     return True
 
 
-def build_graph(model: NeuralMass, monitors: Monitors, dt: float, sample_every: int) -> Graph:
-    """The graph of a run's monitors. Raw states and outputs are sampled every ``sample_every`` steps."""
+def build_graph(model: NeuralMass, monitors: Monitors, dt: float, sample_every: int, span: tuple[int, int] = (0, 0)) -> Graph:
+    """The graph of a run's monitors. Raw states and outputs are sampled every ``sample_every`` steps; ``span`` are those that count."""
     states, outputs = model.states, model.outputs
     sources = {s.name: Source("state", s.name) for s in states}
     sources |= {o.name: Source("output" if o.uses_input else "derived", o.name) for o in outputs}
     units = {name: unit_of(model, name) for name in sources}
     meanings = {s.name: s.meaning for s in states} | {o.name: o.meaning for o in outputs}
-    return graph_of(as_mapping(monitors, [s.name for s in states]), sources, units, meanings, dt, sample_every)
+    wanted = as_mapping(monitors, [s.name for s in states])
+    return graph_of(wanted, sources, units, meanings, dt, sample_every, span=span)
 
 
 def graph_of(
-    wanted: dict[str, Any], sources: dict[str, Source], units: dict[str, str], meanings: dict[str, str], base: float, sample_every: int
+    wanted: dict[str, Any],
+    sources: dict[str, Source],
+    units: dict[str, str],
+    meanings: dict[str, str],
+    base: float,
+    sample_every: int,
+    *,
+    span: tuple[int, int],
+    labels: Mapping[str, xr.DataArray] | None = None,
+    spaces: Mapping[str, str] | None = None,
 ) -> Graph:
-    """The graph of named monitors over sources with a common period of ``base`` ms."""
-    builder = _Builder(base, sources, units)
+    """The graph of named monitors over sources with a common period of ``base`` ms.
+
+    ``span`` are the first and last-plus-one sample that count, ``spaces`` the dim of each source that is not ``region``, and
+    ``labels`` the coordinates of those dims.
+    """
+    builder = _Builder(base, sources, units, spaces or {}, span)
+    builder.labels |= labels or {}
     found = []
     for name, what in wanted.items():
         if name in _TAKEN or (name in sources and what != name):
@@ -264,19 +362,31 @@ def graph_of(
             period = builder.nodes[index].period * base
             attrs = unit_attrs(builder.unit_of_node[index], f"{type(what).__name__} of {_describe(what.of)}") | what.record()
             clock = "" if reduces else f"{name}_{TIME}"
-            inner = what.dims if reduces else (clock, REGION)
+            space = builder.observed[index].space
+            inner = builder.dims_of(index, name) if reduces else (clock, *((space,) if space else ()))
             found.append(Monitor(name, index, period, clock, builder.clock_unit_of_node[index], inner, attrs))
         else:
             source, unit = builder.resolve(what, name)
             thin = Subsample(of=None, period=sample_every * base, name="sample")
             index = builder.add(thin, source, unit, "ms", name)
             meaning = meanings.get(what, "") if isinstance(what, str) else f"{getattr(what, '__name__', 'function')} of the state"
-            found.append(Monitor(name, index, sample_every * base, TIME, "ms", (TIME, REGION), unit_attrs(unit, meaning)))
+            space = builder.observed[index].space
+            inner = (TIME, *((space,) if space else ()))
+            found.append(Monitor(name, index, sample_every * base, TIME, "ms", inner, unit_attrs(unit, meaning)))
     clocks = {m.clock: m.name for m in found}
     clash = next((m.name for m in found if m.name in clocks), None)
     if clash is not None:
         raise ValueError(f"a monitor is called {clash!r}, which is the time dimension of {clocks[clash]!r}. Call it otherwise.")
-    return Graph(tuple(builder.nodes), tuple(builder.observations), tuple(found))
+    return Graph(tuple(builder.nodes), tuple(builder.observed), tuple(found), builder.labels)
+
+
+def inner_dims(graph: Graph, specs: Mapping[str, Spec]) -> dict[str, np.ndarray | None]:
+    """Dims that belong to one run's value of some parameter, with their labels if they have any."""
+    found = dict.fromkeys(d for s in specs.values() for d in s.inner if d not in ("", REGION, REGION_OTHER))
+    named = {d.removesuffix("_other"): d for d in found}
+    return {**found, **{dim: graph.labels[own].values for own, dim in named.items() if own in graph.labels}} | {
+        d: graph.labels[d].values for d in found if d in graph.labels
+    }
 
 
 def _describe(of: Any) -> str:

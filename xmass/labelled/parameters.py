@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,8 @@ from xmass.core.model import NeuralMass, declared_parameters, noise_fields, para
 from xmass.core.observe import Observation
 from xmass.labelled.network import Network
 from xmass.labelled.parts import members_of
-from xmass.labelled.schema import DISTANCES, INITIAL, SPEED, WEIGHTS
+from xmass.labelled.schema import DISTANCES, INITIAL, REGION, SPEED, WEIGHTS
+from xmass.labelled.unit_names import parse, spell
 from xmass.labelled.units import canonical
 
 System = NeuralMass | Network
@@ -29,6 +31,8 @@ class Spec(NamedTuple):
     """One number for each run, not for each region."""
     members: Any = None
     """Labels of the regions that have it; None: all."""
+    inner: tuple[str, ...] = ()
+    """Dims that belong to one run's value of it, where they are not ``region`` alone."""
 
 
 def node_of(system: System) -> NeuralMass:
@@ -122,14 +126,33 @@ def carried_path(path: str, name: str) -> str:
     return f"{INITIAL}.{path}.{name}" if name else f"{INITIAL}.{path}"
 
 
-def observation_parameters(observations: list[Observation]) -> dict[str, Spec]:
+class Observed(NamedTuple):
+    """An observation with what its place in a graph says of its parameters: unit and dim of its input, dim of its series."""
+
+    observation: Observation
+    unit: str
+    input: str
+    space: str
+
+
+def observation_parameters(observed: Iterable[Observed]) -> dict[str, Spec]:
     """Parameters of observations under their names, and their initial states."""
     specs: dict[str, Spec] = {}
-    for o in observations:
-        for d in declared_parameters(type(o)):
+    for o, unit, given, space in observed:
+        named = {"input": given, "space": space, "space_other": f"{space}_other"}
+        for d in declared_parameters(o):
             path = f"{o.name}.{d.name}"
-            specs[path] = Spec(path, getattr(o, d.name), d.unit, f"{d.meaning} of {o.name}")
+            inner = tuple(named[dim] for dim in d.dims)
+            specs[path] = Spec(path, parameter_value(o, d.name), in_terms_of(d.unit, unit), f"{d.meaning} of {o.name}", inner=inner)
         for name in o.state_names:
             path = f"{INITIAL}.{o.name}.{name}"
-            specs[path] = Spec(path, None, "1", f"initial {name} of {o.name}")
+            inner = (f"{o.name}_{name}", given) if name in o.state_sizes else ((given,) if given != REGION else ())
+            specs[path] = Spec(path, None, "1", f"initial {name} of {o.name}", inner=inner)
     return specs
+
+
+def in_terms_of(unit: str, source: str) -> str:
+    """An observation's unit: the word ``source`` stands for the unit of what is observed; without one it is a bare number."""
+    if not re.search(r"\bsource\b", unit):
+        return unit
+    return spell(parse(re.sub(r"\bsource\b", f"({source or '1'})", unit)))

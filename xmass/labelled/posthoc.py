@@ -12,16 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from xmass.core.engine import advance_node
+from xmass.core.engine import advance_node, words
 from xmass.core.model import bound
-from xmass.core.observe import Block, Node, Observation, Source
+from xmass.core.observe import Block, Node, Observation, Source, noise_stream
 from xmass.labelled.execute import columns
-from xmass.labelled.monitors import Graph, Monitors, as_mapping, check_functions_of, graph_of, segment_length
+from xmass.labelled.monitors import Graph, Monitors, as_mapping, check_functions_of, graph_of, inner_dims, segment_length
 from xmass.labelled.parameters import observation_parameters
 from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION
 from xmass.labelled.rebuild import stamps
 from xmass.labelled.refuse import check_reductions, window
-from xmass.labelled.schema import LONG_NAME, REGION, REGION_OTHER, TIME, UNITS, time_attrs, time_dim
+from xmass.labelled.schema import LONG_NAME, REGION, REGION_OTHER, SEED, SENSOR, TIME, UNITS, time_attrs, time_dim
 from xmass.labelled.units import canonical, factor
 from xmass.labelled.values import Dims, to_value
 
@@ -32,27 +32,34 @@ def observe_stored(ds: xr.Dataset, monitors: Monitors) -> xr.Dataset:
         raise TypeError(f"observe needs a Dataset of trajectories, got a {type(ds).__name__}: da.to_dataset(name='x').")
     wanted = as_mapping(monitors, [])
     dim = _clock_of(ds, wanted)
-    names = [str(n) for n, v in ds.data_vars.items() if dim in v.dims and REGION in v.dims and v.dtype.kind == "f"]
+    spaces = {str(n): _space(v) for n, v in ds.data_vars.items() if dim in v.dims and v.dtype.kind == "f"}
+    named = {what for what in _observed_names(wanted) if what in spaces}
+    names = [n for n, space in spaces.items() if space == REGION or n in named]
     scale = factor(ds[dim].attrs.get(UNITS, "ms"), "ms")
     given = np.asarray(ds[dim].values, dtype=np.float64) * scale
     row = _spacing(given)
     first = round(given[0] / row) - 1
     units = {n: ds[n].attrs.get(UNITS, "") for n in names}
     meanings = {n: ds[n].attrs.get(LONG_NAME, "") for n in names}
-    graph = _on_clock(graph_of(wanted, {n: Source("state", n) for n in names}, units, meanings, row, 1), ds, dim)
+    labels = {s: _labels(ds, s) for n in names if (s := spaces[n]) not in ("", REGION)}
+    sources = {n: Source("state", n) for n in names}
+    span = (first, first + len(given))
+    graph = _on_clock(graph_of(wanted, sources, units, meanings, row, 1, span=span, labels=labels, spaces=spaces), ds, dim)
     _check_start(graph, first, len(given), row, dim, scale)
     inputs = [n.input for n in graph.nodes if isinstance(n.input, Source)]
-    used = names if any(s.kind == "function" for s in inputs) else [s.name for s in inputs]
-    specs = {p: s for p, s in observation_parameters(list(graph.observations)).items() if s.value is not None}
-    dims = Dims()
+    functions = any(s.kind == "function" for s in inputs)
+    used = list(dict.fromkeys([*(n for n in names if functions and spaces[n] == REGION), *(s.name for s in inputs if s.kind == "state")]))
+    specs = {p: s for p, s in observation_parameters(graph.observed).items() if s.value is not None}
+    dims = Dims(inner_dims(graph, specs) | {s: c.values for s, c in labels.items()})
     for name in used:
         dims.add(ds[name], name, skip=(dim,))
     for path, spec in specs.items():
         if isinstance(spec.value, xr.DataArray):
             dims.add(spec.value, path)
-    regions = ds[REGION].values if REGION in ds.coords else np.arange(ds.sizes[REGION])
+    regions = ds[REGION].values if REGION in ds.coords else np.arange(ds.sizes.get(REGION, 0))
+    keys = _keys(graph, ds, dims)
     runs = dims.runs
-    tapes = {n: _tape(ds[n], dims, dim) for n in used}
+    tapes = {n: _tape(ds[n], dims, dim, spaces[n]) for n in used}
     missing = next((n for n, t in tapes.items() if _lacks(np.isnan(t))), None)
     if missing is not None:
         raise ValueError(
@@ -60,23 +67,58 @@ def observe_stored(ds: xr.Dataset, monitors: Monitors) -> xr.Dataset:
             f"ds.dropna({dim!r}), or leave it out: ds.drop_vars({missing!r})."
         )
     dtype = next(iter(tapes.values())).dtype
-    check_functions_of(graph, used, len(regions), str(dtype))
+    check_functions_of(graph, [n for n in used if spaces[n] == REGION], len(regions), str(dtype))
     with jax.enable_x64(dtype == np.float64):
         params = {
             path: jnp.asarray(columns(to_value(s.value, s, dims, regions).take(dims.sizes, np.arange(runs))), dtype)
             for path, s in specs.items()
         }
-        series, reductions = _pass(graph, tapes, params, row, first, runs, len(regions), dtype)
+        regional = tuple(n for n in used if spaces[n] == REGION)
+        series, reductions = _pass(graph, tapes, params, keys, row, first, runs, len(regions), dtype, regional)
     return _label(graph, series, reductions, dims, ds, regions, row, first)
+
+
+def _observed_names(wanted: dict[str, Any]) -> list[str]:
+    """The names at the ends of the chains of observations."""
+    found = []
+    for what in wanted.values():
+        while isinstance(what, Observation):
+            what = what.of
+        if isinstance(what, str):
+            found.append(what)
+    return found
+
+
+def _space(data: xr.DataArray) -> str:
+    """The dim of a stored series beside time and those of its runs."""
+    return next((d for d in (REGION, SENSOR) if d in data.dims), "")
+
+
+def _labels(ds: xr.Dataset, dim: str) -> xr.DataArray:
+    return ds[dim].reset_coords(drop=True) if dim in ds.coords else xr.DataArray(np.arange(ds.sizes[dim]), dims=dim)
+
+
+def _keys(graph: Graph, ds: xr.Dataset, dims: Dims) -> dict[str, np.ndarray]:
+    """Key words of the random observations, by the seed that the runs had."""
+    streams = [noise_stream(o) for o in graph.observations if o.random]
+    if not streams:
+        return {}
+    if SEED not in ds.coords:
+        raise ValueError(
+            "the monitors have noise, and the Dataset has no coordinate 'seed' that says which. Give one: ds.assign_coords(seed=1)."
+        )
+    seed = ds[SEED].reset_coords(drop=True)
+    if not set(map(str, seed.dims)) <= set(dims.sizes):
+        raise ValueError(f"seed has the dims {seed.dims}, the observed series have {tuple(dims.sizes)}. Give seeds along those.")
+    seeds = dims.align(seed).broadcast_like(xr.DataArray(np.zeros(dims.shape), dims=tuple(dims.sizes))).transpose(*dims.sizes)
+    return {stream: words(seeds.values.ravel(), stream) for stream in streams}
 
 
 def _clock_of(ds: xr.Dataset, wanted: dict[str, Any]) -> str:
     """The time dim of the variables that the monitors name; of the Dataset if they name none of its variables."""
     found: dict[str, str] = {}
-    for what in wanted.values():
-        while isinstance(what, Observation):
-            what = what.of
-        if isinstance(what, str) and what in ds.data_vars:
+    for what in _observed_names(wanted):
+        if what in ds.data_vars:
             found.setdefault(str(time_dim(ds[what])), what)
     if len(found) > 1:
         said = " and ".join(f"{name!r} along {dim!r}" for dim, name in found.items())
@@ -92,7 +134,7 @@ def _on_clock(graph: Graph, ds: xr.Dataset, dim: str) -> Graph:
         raise ValueError(f"monitor {taken!r} would be confused with the time dim {dim!r}. Call it otherwise: {{'my_{taken}': ...}}.")
     unit = canonical(ds[dim].attrs.get(UNITS, "ms"))
     return graph._replace(
-        monitors=tuple(m._replace(clock=dim, clock_unit=unit, dims=(dim, REGION)) if m in plain else m for m in graph.monitors)
+        monitors=tuple(m._replace(clock=dim, clock_unit=unit, dims=(dim, *m.dims[1:])) if m in plain else m for m in graph.monitors)
     )
 
 
@@ -142,12 +184,12 @@ def _spacing(times: np.ndarray) -> float:
     return float(np.format_float_positional(spacing, precision=12, fractional=False))
 
 
-def _tape(data: xr.DataArray, dims: Dims, dim: str) -> np.ndarray:
-    """(time, region, run) over all run dims."""
+def _tape(data: xr.DataArray, dims: Dims, dim: str, space: str) -> np.ndarray:
+    """(time, region, run) over all run dims; a series without a dim of its own has one entry."""
     missing = {d: dims.sizes[d] for d in dims.sizes if d not in data.dims}
     data = dims.align(data).expand_dims(missing) if missing else dims.align(data)
-    values = np.asarray(data.transpose(dim, REGION, *dims.sizes).values)
-    return values.reshape(values.shape[0], values.shape[1], -1)
+    values = np.asarray(data.transpose(dim, *((space,) if space else ()), *dims.sizes).values)
+    return values.reshape(values.shape[0], values.shape[1] if space else 1, -1)
 
 
 class _Compiled(NamedTuple):
@@ -159,29 +201,34 @@ class _Compiled(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(nodes: tuple[Node, ...], segment: int, row: float, dtype: str) -> _Compiled:
-    """Compiled once for equal graphs; parameters are arguments."""
+def _compiled(nodes: tuple[Node, ...], segment: int, row: float, dtype: str, regions: int, regional: tuple[str, ...]) -> _Compiled:
+    """Compiled once for equal graphs; parameters are arguments. Functions see the ``regional`` series."""
 
     def observations(params: dict[str, Any]) -> list[Any]:
         return [bound(n.observation, f"{n.observation.name}.", params) for n in nodes]
 
-    def init(params: dict[str, Any], like: Any) -> tuple:
-        return tuple(o.init(like) for o in observations(params))
+    def init(params: dict[str, Any], runs: Any) -> tuple:
+        likes = [jnp.zeros((node.entries_in or regions, runs.shape[0]), dtype) for node in nodes]
+        return tuple(o.init(like) for o, like in zip(observations(params), likes, strict=True))
 
-    def step(params: dict[str, Any], states: tuple, rows: dict, t0: Any, lo: Any, hi: Any, keep: Any) -> tuple:
+    def step(params: dict[str, Any], keys: dict, states: tuple, rows: dict, t0: Any, lo: Any, hi: Any, keep: Any) -> tuple:
         results: list[Block | None] = []
         new = []
         for node, observation, state in zip(nodes, observations(params), states, strict=True):
             if isinstance(node.input, Source):
-                like = next(iter(rows.values()))
-                made_of = rows[node.input.name] if node.input.kind == "state" else node.input.function(SimpleNamespace(**rows))
-                taken = jnp.broadcast_to(made_of, like.shape).astype(like.dtype)
+                if node.input.kind == "state":
+                    taken = rows[node.input.name]
+                else:
+                    seen = {n: rows[n] for n in regional}
+                    like = rows[regional[0]]
+                    taken = jnp.broadcast_to(node.input.function(SimpleNamespace(**seen)), like.shape).astype(like.dtype)
                 block = Block(taken, lo, hi, t0, keep, jnp.bool_(True))
             else:
                 made = results[node.input]
                 assert made is not None
                 block = made
-            state, out = advance_node(node, observation, state, block, segment, t0, keep, jnp.asarray(row, dtype))
+            own = keys.get(noise_stream(node.observation))
+            state, out = advance_node(node, observation, state, block, segment, t0, keep, jnp.asarray(row, dtype), own)
             new.append(state)
             results.append(out)
         return tuple(new), tuple(results)
@@ -193,24 +240,34 @@ def _compiled(nodes: tuple[Node, ...], segment: int, row: float, dtype: str) -> 
 
 
 def _pass(
-    graph: Graph, tapes: dict[str, np.ndarray], params: dict[str, Any], row: float, first: int, runs: int, regions: int, dtype: np.dtype
+    graph: Graph,
+    tapes: dict[str, np.ndarray],
+    params: dict[str, Any],
+    keys: dict[str, np.ndarray],
+    row: float,
+    first: int,
+    runs: int,
+    regions: int,
+    dtype: np.dtype,
+    regional: tuple[str, ...],
 ) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
     """Feed the trajectory segment by segment, aligned to absolute time as in a run."""
     length = len(next(iter(tapes.values())))
-    segment = segment_length(graph, row_bytes=regions * runs * dtype.itemsize, streams=len(graph.nodes) + 1, block=1)
-    compiled = _compiled(graph.nodes, segment, row, str(dtype))
-    states: tuple = compiled.init(params, jnp.zeros((regions, runs), dtype))
+    entries = max([regions, *(t.shape[1] for t in tapes.values())])
+    segment = segment_length(graph, row_bytes=entries * runs * dtype.itemsize, streams=len(graph.nodes) + 1, block=1)
+    compiled = _compiled(graph.nodes, segment, row, str(dtype), regions, regional)
+    states: tuple = compiled.init(params, jnp.zeros(runs, dtype))
     parts: dict[int, list[np.ndarray]] = {i: [] for i in range(len(graph.nodes))}
     for s in range(first // segment, -(-(first + length) // segment)):
         t0 = s * segment
         lo, hi = max(first - t0, 0), min(first + length - t0, segment)
         rows = {n: _rows(t, t0 + lo - first, hi - lo, lo, segment) for n, t in tapes.items()}
         i32 = np.int32
-        states, results = compiled.step(params, states, rows, i32(t0), i32(lo), i32(hi), i32(first))
+        states, results = compiled.step(params, keys, states, rows, i32(t0), i32(lo), i32(hi), i32(first))
         for i, block in enumerate(results):
             if block is not None and bool(block.due):
                 parts[i].append(np.asarray(block.values)[int(block.lo) : int(block.hi)])
-    series = {i: np.concatenate(p) if p else np.empty((0, regions, runs), dtype) for i, p in parts.items()}
+    series = {i: np.concatenate(p) if p else np.empty((0, graph.nodes[i].entries or regions, runs), dtype) for i, p in parts.items()}
     return series, {i: np.asarray(v) for i, v in compiled.value(params, states).items()}
 
 
@@ -232,22 +289,27 @@ def _label(
     row: float,
     first: int,
 ) -> xr.Dataset:
-    variables, coords = {}, {REGION: xr.DataArray(regions, dims=REGION)}
+    variables = {}
+    coords = {REGION: xr.DataArray(regions, dims=REGION)} if len(regions) else {}
     lead = tuple(dims.sizes)
     for monitor in graph.monitors:
         node: Node = graph.nodes[monitor.node]
         attrs = dict(monitor.attrs)
         if not monitor.clock:
-            values = np.moveaxis(reductions[monitor.node], -1, 0).reshape(*dims.shape, *(len(regions) for _ in monitor.dims))
+            sizes = (graph.size(d, len(regions)) for d in monitor.dims)
+            values = np.moveaxis(reductions[monitor.node], -1, 0).reshape(*dims.shape, *sizes)
+            coords |= {d: graph.labels[d] for d in monitor.dims if d in graph.labels}
             variables[monitor.name] = xr.DataArray(values, dims=(*lead, *monitor.dims), attrs=attrs)
             if REGION_OTHER in monitor.dims:
                 coords[REGION_OTHER] = xr.DataArray(regions, dims=REGION_OTHER)
             continue
         values = np.moveaxis(series[monitor.node], -1, 0)
-        values = values.reshape(*dims.shape, *values.shape[1:])
+        shape = (values.shape[1], *(graph.size(d, len(regions)) for d in monitor.dims[1:]))
+        values = values.reshape(*dims.shape, *shape)
+        coords |= {d: graph.labels[d] for d in monitor.dims if d in graph.labels}
         start = first // node.period + 1
-        times = stamps(start, start + values.shape[-2], row * node.period, monitor.clock_unit)
-        variables[monitor.name] = xr.DataArray(values, dims=(*lead, monitor.clock, REGION), attrs=attrs)
+        times = stamps(start, start + shape[0], row * node.period, monitor.clock_unit)
+        variables[monitor.name] = xr.DataArray(values, dims=(*lead, *monitor.dims), attrs=attrs)
         coords[monitor.clock] = xr.DataArray(times, dims=monitor.clock, attrs=time_attrs(monitor.clock_unit))
     kept = {str(n): c for n, c in ds.coords.items() if n not in coords and set(c.dims) <= {*lead, REGION}}
     attrs = {n: v for n, v in ds.attrs.items() if n not in (CONFIGURATION, CONFIG_HASH)}  # what made ds did not make this

@@ -43,7 +43,7 @@ def variable_dims(resolved: Resolved, monitor: Monitor) -> tuple[str, ...]:
 def variable_shape(resolved: Resolved, monitor: Monitor) -> tuple[int, ...]:
     """Shape of a result variable."""
     regions = resolved.program.regions
-    inner = (len(clock_values(resolved, monitor)) if d == monitor.clock else regions for d in monitor.dims)
+    inner = (len(clock_values(resolved, monitor)) if d == monitor.clock else resolved.graph.size(d, regions) for d in monitor.dims)
     return (*resolved.sizes.values(), *inner)
 
 
@@ -56,6 +56,7 @@ def coordinates(resolved: Resolved) -> dict[str, xr.DataArray]:
             found[monitor.clock] = xr.DataArray(clock_values(resolved, monitor), dims=monitor.clock, attrs=attrs)
         elif REGION_OTHER in monitor.dims:
             found[REGION_OTHER] = xr.DataArray(resolved.config.regions, dims=REGION_OTHER)
+        found |= {d: resolved.graph.labels[d] for d in monitor.dims if d in resolved.graph.labels}
     return found
 
 
@@ -80,6 +81,8 @@ def labelled(resolved: Resolved, arrays: Arrays, attrs: dict[str, Any]) -> xr.Da
 def _members(resolved: Resolved, node: Node) -> np.ndarray | None:
     """With several models, the regions of the one that a series comes from."""
     while not isinstance(node.input, Source):
+        if node.entries_in:
+            return None
         node = resolved.graph.nodes[node.input]
     model = resolved.program.model
     return model.mask(node.input.name) if isinstance(model, Mixed) and node.input.kind != "function" else None
@@ -94,7 +97,11 @@ def _end_state(resolved: Resolved, arrays: Arrays, lead: tuple[int, ...]) -> dic
         if isinstance(model, Mixed) and spec is not None and spec.members is not None:
             values = only_members(values, model.mask(path.removeprefix(f"{INITIAL}.")), (values.ndim - 1 if values.ndim == 2 else 1,))
         attrs = {UNITS: spec.unit} if spec is not None else {}
-        if values.ndim == 3:
+        if spec is not None and spec.inner:
+            dims = (*resolved.sizes, *(d for d in spec.inner if d))
+            shape = (*lead, *values.shape[1 : 1 + len(dims) - len(lead)])
+            found[path] = xr.DataArray(values.reshape(shape), dims=dims, attrs=attrs)
+        elif values.ndim == 3:
             newest_first = values[:, :, ::-1].transpose(0, 2, 1)
             lags = np.arange(newest_first.shape[1]) * resolved.config.dt
             data = xr.DataArray(newest_first.reshape(*lead, *newest_first.shape[1:]), dims=(*resolved.sizes, LAG, REGION), attrs=attrs)

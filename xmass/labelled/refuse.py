@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from xarray.indexes import PandasMultiIndex
 
-from xmass.core.model import NeuralMass, declared_parameters
-from xmass.core.observe import Node, Observation
+from xmass.core.model import Mixed, NeuralMass, declared_parameters
+from xmass.core.observe import Node, Observation, Source
 from xmass.labelled.monitors import Graph
 from xmass.labelled.network import Network
 from xmass.labelled.noises import check_noise_values
@@ -26,7 +26,7 @@ def check_names(graph: Graph, specs: dict[str, Spec], own: dict[str, Spec], mode
         if monitor.name in specs or monitor.name in heads:
             raise ValueError(f"a monitor is called {monitor.name!r}, which is a parameter, noise or coupling. Call the monitor otherwise.")
     for observation in graph.observations:
-        prefixed = observation.state_names or declared_parameters(type(observation))
+        prefixed = observation.state_names or declared_parameters(observation)
         if prefixed and observation.name in heads | {s.name for s in model.states}:
             raise ValueError(
                 f"an observation has name={observation.name!r}, which is a state, parameter, noise or coupling: its own parameters go by "
@@ -34,10 +34,24 @@ def check_names(graph: Graph, specs: dict[str, Spec], own: dict[str, Spec], mode
             )
 
 
+def check_parts_of_models(graph: Graph, model: NeuralMass) -> None:
+    """With several models, what mixes regions must be of all of them."""
+    for node, observation in zip(graph.nodes, graph.observations, strict=True):
+        if observation.space is not None and isinstance(model, Mixed):
+            origin = node
+            while not isinstance(origin.input, Source):
+                origin = graph.nodes[origin.input]
+            if origin.input.kind != "function":
+                raise ValueError(
+                    f"{observation.name} mixes the regions of {origin.input.name!r}, which only some of them have. Observe a function that "
+                    "all have: of=lambda s: ..., zero where a region has no part in it."
+                )
+
+
 def check_dim_names(graph: Graph, dims: Dims, coords: Mapping[str, Any]) -> None:
     """Monitors and their time dims have other names than the dims and coordinates of the result."""
     for monitor in graph.monitors:
-        for name in (monitor.name, monitor.clock):
+        for name in (monitor.name, *(d for d in monitor.dims if d not in (REGION, REGION_OTHER))):
             if name in dims.sizes or name in coords:
                 what = f"the dim {name!r} of {dims.origin[name]}" if name in dims.sizes else f"the coordinate {name!r}"
                 raise ValueError(

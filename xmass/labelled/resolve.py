@@ -21,7 +21,7 @@ from xmass.labelled.continuing import check_observers, check_sweeps, unknown_ini
 from xmass.labelled.epochs import check_frames, common_step, epoch_starts, stretches, timed_weights
 from xmass.labelled.initial import first_step, in_steps_of, initial_items, initial_values
 from xmass.labelled.inputs import Drive, input_arrays, resolve_inputs
-from xmass.labelled.monitors import Graph, Monitors, build_graph, check_functions, segment_length
+from xmass.labelled.monitors import Graph, Monitors, build_graph, check_functions, inner_dims, segment_length
 from xmass.labelled.network import Network
 from xmass.labelled.parameters import Spec, System, delayed_outputs, node_of, observation_parameters, system_parameters
 from xmass.labelled.refuse import (
@@ -30,6 +30,7 @@ from xmass.labelled.refuse import (
     check_history,
     check_names,
     check_params,
+    check_parts_of_models,
     check_samples,
     check_used_dims,
     check_values,
@@ -147,10 +148,11 @@ def resolve(config: Config, request: Request) -> Resolved:
             f"duration={milliseconds(request.duration, 'duration'):g} ms: duration includes the transient."
         )
     every = _sample_every(request.sample_every, config.dt)
-    graph = build_graph(model, request.monitors, config.dt, every)
-    specs = system_parameters(config.system) | observation_parameters(list(graph.observations))
+    graph = build_graph(model, request.monitors, config.dt, every, (keep, stop))
+    specs = system_parameters(config.system) | observation_parameters(graph.observed)
     check_names(graph, specs, system_parameters(config.system), model)
     check_functions(graph, model, len(config.regions), config.precision)
+    check_parts_of_models(graph, model)
     if request.inputs is not None and not isinstance(request.inputs, Mapping):
         what = type(request.inputs).__name__
         raise TypeError(f"inputs is a {what}, needs a mapping of input names: inputs={{{model.inputs[0].name!r}: ...}}.")
@@ -160,7 +162,7 @@ def resolve(config: Config, request: Request) -> Resolved:
     given, coords = _given(request, specs, model, {m.clock for m in graph.monitors})
     check_observers(graph, given, start)
     noises.check_carried(model, given)
-    dims = Dims()
+    dims = Dims(inner_dims(graph, specs))
     timed = timed_weights(given, specs)
     starts = epoch_starts(timed, start, stop, config.dt)
     for source, origin in _sources(config, request, given, specs):
@@ -180,12 +182,13 @@ def resolve(config: Config, request: Request) -> Resolved:
     }
     initial, lags = initial_values(given, specs, dims, config.regions)
     values |= initial
-    random = bool(noise_fields(model)) or any(isinstance(s.initial, Uniform) and f"{INITIAL}.{s.name}" not in given for s in model.states)
+    random = bool(noise_fields(model)) or any(o.random for o in graph.observations)
+    random |= any(isinstance(s.initial, Uniform) and f"{INITIAL}.{s.name}" not in given for s in model.states)
     seeds = _seeds(seed_raw, dims, random)
     stimuli = resolve_inputs(request.inputs, model, dims, config.regions, start, stop, config.dt)
     check_sweeps(dims, specs, values)
     check_values(values, config.system, config.precision, config.dt)
-    used = {d for s in stimuli for d in s.dims} | ({TIME} if any(path in given for path in timed) else set())
+    used = set(dims.inner) | {d for s in stimuli for d in s.dims} | ({TIME} if any(path in given for path in timed) else set())
     read = [v for path, v in values.items() if is_read(path, config.system, values)]
     check_used_dims(request.params, used | {d for v in (*read, seeds) if v is not None for d in v.dims})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,9 @@ from xmass.labelled.units import to_declared
 class Dims:
     """The run dimensions in output order, with sizes and labels, collected from every input."""
 
-    def __init__(self) -> None:
+    def __init__(self, inner: Mapping[str, np.ndarray | None] | None = None) -> None:
+        self.inner = dict(inner or {})
+        """Dims that are no run dims, because a parameter's own value has them, and their labels."""
         self.sizes: dict[str, int] = {}
         self.labels: dict[str, xr.DataArray] = {}
         self.coords: dict[str, xr.DataArray] = {}
@@ -29,7 +31,7 @@ class Dims:
         """Register the dims of ``data``; labels that disagree are an error."""
         for dim, size in data.sizes.items():
             _check_dim(data, dim, size, origin)
-            if dim in (REGION, REGION_OTHER, LAG, *skip):
+            if dim in (REGION, REGION_OTHER, LAG, *self.inner, *skip):
                 continue
             name = str(dim)
             labels = data[name].variable if name in data.coords else None
@@ -137,13 +139,15 @@ def to_value(raw: object, spec: Spec, dims: Dims, regions: np.ndarray, *, inner:
                 f"{spec.path} is an array of shape {array.shape} without dims. Say what it runs over: "
                 f"xr.DataArray(values, dims='region') or dims=<name of a sweep>."
             )
-        return _checked(Value((), array, ()), spec, None)
+        found = _checked(Value((), array, ()), spec, None)
+        _check_covariance(found, spec)
+        return found
     if TIME in value.dims and TIME not in inner:
         fix = "Take one of its times: .isel(time=0)." if spec.matrix else "Give it to inputs=."
         raise ValueError(f"{spec.path} has the dim 'time'; only inputs and weights may vary in time. {fix}")
     if LAG in value.dims and LAG not in inner:
         raise ValueError(f"{spec.path} has the dim 'lag'; only initial states have a history. Rename it: .rename(lag='point').")
-    if REGION_OTHER in value.dims and not spec.matrix:
+    if REGION_OTHER in value.dims and not spec.matrix and REGION_OTHER not in spec.inner:
         raise ValueError(f"{spec.path} has dims {value.dims}; only weights and distances have 'region_other'.")
     if spec.matrix and not {REGION, REGION_OTHER} <= set(value.dims):
         lacking = [d for d in (REGION, REGION_OTHER) if d not in value.dims]
@@ -160,11 +164,51 @@ def to_value(raw: object, spec: Spec, dims: Dims, regions: np.ndarray, *, inner:
         value = one_region_order(value)
     if spec.members is not None and REGION in value.dims:
         value = spread_out(value, spec.members, regions, spec.path)
-    value = dims.align(align_regions(value, regions, spec.path))
+    value = dims.align(align_regions(_align_inner(value, spec, dims), regions, spec.path))
     own = tuple(d for d in dims.sizes if d in value.dims)
-    wanted = tuple(d for d in (*inner, REGION, REGION_OTHER) if d in value.dims)
+    wanted = tuple(d for d in dict.fromkeys((*inner, *spec.inner, REGION, REGION_OTHER)) if d in value.dims)
     ordered = value.variable.transpose(*own, *wanted)
-    return _checked(Value(own, np.asarray(ordered.values, dtype=np.float64), wanted), spec, value)
+    found = _checked(Value(own, np.asarray(ordered.values, dtype=np.float64), wanted), spec, value)
+    _check_covariance(found, spec)
+    return found
+
+
+def _align_inner(value: xr.DataArray, spec: Spec, dims: Dims) -> xr.DataArray:
+    """The dims that belong to a matrix: all of them, in the order of their labels; and no parameter has those of another."""
+    strange = next((d for d in value.dims if d in dims.inner and d not in spec.inner), None)
+    if strange is not None:
+        raise ValueError(f"{spec.path} has the dim {strange!r}, which is one of a monitor. Rename it: .rename({strange}='point').")
+    if isinstance(spec.value, xr.DataArray) and {*spec.inner} & {*spec.value.dims} != {*spec.inner} & {*value.dims}:
+        needed = tuple(d for d in spec.inner if d in spec.value.dims)
+        raise ValueError(f"{spec.path} has dims {value.dims}, needs {needed}, as the observation was given it. Use .rename.")
+    for dim in (d for d in spec.inner if d in value.dims and d in dims.inner):
+        labels = dims.inner[dim]
+        if labels is None:
+            continue
+        if value.sizes[dim] != len(labels):
+            raise ValueError(f"{spec.path} has {value.sizes[dim]} entries along {dim!r}, needs {len(labels)}. Select: .sel({dim}=...).")
+        if dim in value.coords and not np.array_equal(value[dim].values, labels):
+            missing = sorted(map(str, set(labels.tolist()) - set(value[dim].values.tolist())))[:5]
+            if missing or repeated_labels(value[dim].values.tolist()):
+                raise ValueError(f"{spec.path} lacks the labels {missing} along {dim!r}. Give every one once.")
+            value = value.sel({dim: labels})
+    return value
+
+
+def _check_covariance(value: Value, spec: Spec) -> None:
+    """A parameter over a dim and itself is symmetric, and negative in no direction."""
+    if len(spec.inner) != 2 or spec.inner[1] != f"{spec.inner[0]}_other":
+        return
+    if value.inner == spec.inner:
+        matrix = value.array
+        size = np.abs(matrix).max()
+        if np.abs(matrix - np.swapaxes(matrix, -1, -2)).max() > 1e-9 * size:
+            raise ValueError(f"{spec.path} is not symmetric, needs a covariance: (c + c.T) / 2 is one that is.")
+        least = np.linalg.eigvalsh(matrix).min()
+    else:
+        least, size = value.array.min(), 0.0
+    if least < -1e-9 * size:
+        raise ValueError(f"{spec.path} has the variance {least:g} in some direction, needs none below 0.")
 
 
 def _checked(value: Value, spec: Spec, labelled: xr.DataArray | None) -> Value:

@@ -139,15 +139,16 @@ def _nothing(resolved: Resolved) -> Arrays:
     series = {}
     for index in resolved.graph.recorded:
         first, last = sample_range(resolved, resolved.graph.nodes[index].period)
-        series[index] = zeros(max(last - first, 0), n)
-    reductions = {m.node: zeros(*(n for _ in m.dims)) for m in resolved.graph.monitors if not m.clock}
+        series[index] = zeros(max(last - first, 0), resolved.graph.nodes[index].entries or n)
+    reductions = {m.node: zeros(*(resolved.graph.size(d, n) for d in m.dims)) for m in resolved.graph.monitors if not m.clock}
     end: dict[str, np.ndarray] = {}
     if resolved.request.restart:
         model = node_of(resolved.config.system)
         end |= {f"{INITIAL}.{state.name}": zeros(n) for state in model.states}
         end |= {f"{INITIAL}.{name}": zeros(n, program.history) for name in program.pasts}
         end |= {carried_path(path, name): zeros(n) for path, _, process in noise_fields(model) for name in process.carried}
-        end |= {f"{INITIAL}.{o.name}.{name}": zeros(n) for o in resolved.graph.observations for name in o.state_names}
+        for i, o in enumerate(resolved.graph.observations):
+            end |= {f"{INITIAL}.{o.name}.{name}": zeros(*resolved.graph.state_shape(i, name, n)) for name in o.state_names}
     return Arrays(series, reductions, end, np.ones(runs, bool))
 
 

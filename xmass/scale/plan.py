@@ -171,12 +171,14 @@ def tile_bytes(resolved: Resolved) -> int:
     steps, row = program.segment, program.regions * program.width
     item = np.dtype(program.dtype).itemsize
     call = program.segments * steps
-    series = sum(max(call // program.nodes[i].period, 1) + 2 for i in program.recorded)
-    rows = series + len(program.tapes) * steps + 4 * len(program.model.states)
+    nodes = program.nodes
+    series = sum((max(call // nodes[i].period, 1) + 2) * (nodes[i].entries or program.regions) for i in program.recorded)
+    held = [(n.entries_in or program.regions, o) for n, o in zip(nodes, resolved.graph.observations, strict=True)]
+    series += sum(entries * (n.timing.frame + o.memory(entries)) for n, (entries, o) in zip(nodes, held, strict=True))
+    rows = -(-series // program.regions) + len(program.tapes) * steps + 4 * len(program.model.states)
     if program.delay is not None:
         rows += program.delay.row * len({link.coupling.source for link in program.delayed})
     rows += program.history * len(program.remembered)
-    rows += sum(2 * program.regions if n.observation.reduces else n.timing.frame + 4 for n in program.nodes)
     draws = 2 * len(program.noises) * steps * 4
     return row * (rows * item + draws) + len(program.stimuli) * call * row * (item + 8)
 
