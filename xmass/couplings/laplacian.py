@@ -19,8 +19,8 @@ class LaplacianCoupling(Coupling):
         L = D^{-1/2} W D^{-1/2} - 1 \quad\text{("symmetric")}
 
     with the row sums of the weights in the diagonal matrix D. The sign is that of diffusion: the rows of the first two sum to zero. A
-    region whose row sum is zero receives nothing, and with "symmetric" sends nothing either. The diagonal has the delay of the diagonal of ``distances``, usually none. With "none"
-    the result is that of :class:`DiffusiveCoupling`.
+    region whose row sum is zero receives nothing, and with "symmetric" sends nothing either. The diagonal has the delay of the diagonal
+    of ``distances``, usually none. With "none" the result is that of :class:`DiffusiveCoupling`.
 
     Parameters
     ----------
