@@ -120,7 +120,9 @@ class Linear:
     def reach(self, line: float) -> float:
         """No root right of ``line`` is further from 0: the Perron root of the sizes of all terms there, whatever the units of states."""
         own = np.abs(self.own())
-        sized = dataclasses.replace(self, channels=tuple(c.sized() for c in self.channels), memories=tuple(m.sized() for m in self.memories))
+        sized = dataclasses.replace(
+            self, channels=tuple(c.sized() for c in self.channels), memories=tuple(m.sized() for m in self.memories)
+        )
         matrix = sized._whole(own, complex(line), lambda gain, delay: gain * np.exp(-line * delay)).real
         return float(np.abs(np.linalg.eigvals(matrix)).max())
 
@@ -208,8 +210,8 @@ def _derivatives(equations: Equations, names: tuple[str, ...], x: jax.Array, p: 
             return {"": now[name] if name in now else getattr(model, name)(SimpleNamespace(**now), SimpleNamespace(**arriving))}
 
         value = jnp.broadcast_to(read(s, u)[""], shape)[:, 0]
-        by_states = _columns(lambda v, read=read: read(v, u), s, shape)[:, 0]
-        by_inputs = _columns(lambda v, read=read: read(s, v), u, shape)[:, 0]
+        by_states = _columns(functools.partial(_swapped, read, u), s, shape)[:, 0]
+        by_inputs = _columns(functools.partial(read, s), u, shape)[:, 0]
         readouts[name] = (value, by_states, by_inputs)
     return Derivatives(
         _columns(lambda v: rates(v, past, u), s, shape),
@@ -218,6 +220,11 @@ def _derivatives(equations: Equations, names: tuple[str, ...], x: jax.Array, p: 
         readouts,
         channels,
     )
+
+
+def _swapped(function: Callable[[Any, Any], Any], second: Any, first: Any) -> Any:
+    """The function with its second argument given."""
+    return function(first, second)
 
 
 def _columns(function: Callable[[dict[str, Any]], dict[str, Any]], at: dict[str, Any], shape: tuple[int, int]) -> Any:

@@ -26,7 +26,9 @@ class Balloon(NamedTuple):
     def gain(self, w: np.ndarray) -> np.ndarray:
         """Transfer function ``(n, region)`` from activity to BOLD at angular frequencies [rad/ms]."""
         matrix = 1j * np.asarray(w)[:, None, None, None] * np.eye(4) - self.local
-        return np.einsum("ra,nra->nr", self.reads, np.linalg.solve(matrix, np.broadcast_to(self.enters, matrix.shape[:-1])[..., None])[..., 0])
+        return np.einsum(
+            "ra,nra->nr", self.reads, np.linalg.solve(matrix, np.broadcast_to(self.enters, matrix.shape[:-1])[..., None])[..., 0]
+        )
 
 
 def balloon(bold: BOLDSignal, values: Mapping[str, np.ndarray], activity: np.ndarray) -> Balloon:
@@ -43,8 +45,8 @@ def balloon(bold: BOLDSignal, values: Mapping[str, np.ndarray], activity: np.nda
         flow = 1.0 + z / filled.gamma
         if float(flow.min()) <= 0:
             raise ValueError(
-                f"the activity that {bold.name} reads is {float(z.min()):g} at the fixed point, where the Balloon model has no blood flow: it "
-                "needs more than -0.41, of order 0.1 to 1. Read another state or output with of=."
+                f"the activity that {bold.name} reads is {float(z.min()):g} at the fixed point, where the Balloon model has no blood "
+                "flow: it needs more than -gamma, of order 0.1 to 1. Read another state or output with of=."
             )
         volume = flow**filled.alpha
         content = volume * -jnp.expm1(jnp.log1p(-filled.rho) / flow) / filled.rho

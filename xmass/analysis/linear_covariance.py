@@ -8,10 +8,10 @@ import numpy as np
 
 from xmass.analysis.linear_blocks import Linear, Readout
 from xmass.analysis.linear_bold import Balloon
-from xmass.core.noise import OUProcess
 from xmass.analysis.linear_quadrature import integrate
 from xmass.analysis.linear_roots import frequencies
 from xmass.analysis.linear_transfer import filtered
+from xmass.core.noise import OUProcess
 
 LYAPUNOV = "Lyapunov equation"
 INTEGRAL = "integral over frequency"

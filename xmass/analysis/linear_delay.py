@@ -11,7 +11,9 @@ from scipy.linalg import lu_factor, lu_solve
 from xmass.analysis.linear_blocks import Linear
 
 _POINTS = 32
-_WANTED = 12
+_WANTED = 8
+_ROUGH = 1e-4
+"""Relative accuracy of the inverse gaps: the roots that matter are refined afterwards."""
 
 
 def chebyshev(points: int, length: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -77,7 +79,7 @@ def roots_near(linear: Linear, shift: complex) -> np.ndarray:
     operator = LinearOperator((total, total), matvec=inverse, dtype=np.complex128)
     first = np.random.default_rng(0).normal(size=total).astype(np.complex128)
     try:
-        found = eigs(operator, k=min(_WANTED, total - 2), v0=first, tol=1e-8, return_eigenvectors=False)
+        found = eigs(operator, k=min(_WANTED, total - 2), v0=first, tol=_ROUGH, return_eigenvectors=False)
     except ArpackError as error:
         found = getattr(error, "eigenvalues", np.zeros(0))
     found = np.asarray(found, np.complex128)

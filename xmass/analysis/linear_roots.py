@@ -1,7 +1,8 @@
 """The rightmost root of the characteristic equation of a network with delays.
 
-Candidates come from Newton's method on the characteristic matrix (successive linear problems, Ruhe 1973, doi:10.1137/0710059). That
-none is further to the right is shown by the argument principle: the number of roots right of a line is an integral along it.
+Candidates come from the generator of the delay equation, refined by inverse iteration on the characteristic matrix (Ruhe 1973,
+doi:10.1137/0710059). That none is further to the right is shown by the argument principle: the number of roots right of a line is an
+integral along it.
 """
 
 from __future__ import annotations
@@ -120,8 +121,8 @@ def newton(linear: Linear, start: complex) -> complex | None:
 def count(linear: Linear, line: float, near: np.ndarray) -> tuple[int, np.ndarray]:
     """How many roots have a real part above ``line``, and at which frequencies to look for them.
 
-    The change of the argument of the characteristic function, divided by ``(z + c)^n`` so that it ends at 1, along the line: the integral of
-    its logarithmic derivative up to a frequency beyond all roots, and from there on the sum of principal values of its eigenvalues.
+    The change of the argument of the characteristic function, divided by ``(z + c)^n`` so that it ends at 1, along the line: the integral
+    of its logarithmic derivative up to a frequency beyond all roots, and from there on the sum over principal values of logarithms.
 
     Raises
     ------
@@ -150,8 +151,8 @@ def count(linear: Linear, line: float, near: np.ndarray) -> tuple[int, np.ndarra
     inside = -float(made.value[0]) + float(np.log(1.0 - rest).imag.sum()) / np.pi
     if not made.reached or abs(inside - round(inside)) > 4 * _COUNT_TOLERANCE:
         raise ValueError(
-            f"the number of characteristic roots right of {line:.4g} per ms came out as {inside:.3f}, no whole number: a root lies too near "
-            "to this line to tell its side. Change a parameter a little."
+            f"the number of characteristic roots right of {line:.4g} per ms came out as {inside:.3f}, no whole number: a root lies too "
+            "near to this line to tell its side. Change a parameter a little."
         )
     w, value = np.concatenate(seen_w), -np.concatenate(seen)
     sorted_w = np.argsort(w)
