@@ -46,8 +46,9 @@ def test_it_is_that_of_the_reference(number):
     assert found.deviation <= found.tolerance
 
 
-def test_distances_between_subjects_are_those_of_the_reference():
-    found = references.compare_fcd_distances(precision="float64")
+@pytest.mark.parametrize("of", [references.compare_fc_distances, references.compare_fcd_distances])
+def test_distances_between_subjects_are_those_of_the_reference(of):
+    found = of(precision="float64")
     assert found.deviation <= found.tolerance
 
 

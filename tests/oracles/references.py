@@ -315,6 +315,27 @@ def compare_average(kind: str, *, precision: str = "float64") -> Comparison:
     return Comparison("observation_averages", f"tvb_{kind}", kind, ours, bare(ds[kind]), FLOAT64 if precision == "float64" else FLOAT32)
 
 
+def compare_fc(number: int, *, precision: str = "float64") -> Comparison:
+    """FC of a recording."""
+    ds = open_case("analysis", f"fc_fcd_hcp_subject_{number}")
+    ours = xm.functional_connectivity(recording(number, precision))
+    theirs = ds.fc.rename(region_2="region_other")
+    tolerance = ANALYSIS64 if precision == "float64" else FLOAT32
+    return Comparison(f"analysis_fc_fcd_hcp_subject_{number}", "fc", "FC", bare(ours), bare(theirs), tolerance)
+
+
+def compare_fc_distances(*, precision: str = "float64") -> Comparison:
+    """Kolmogorov-Smirnov distances between the FC of three recordings, strict upper triangles."""
+    ds = open_case("analysis", "between_subjects")
+    matrices = [xm.functional_connectivity(recording(n, precision)) for n in (1, 2, 3)]
+    rows, columns = np.triu_indices(matrices[0].sizes["region"], 1)
+    pairs = {"region": xr.DataArray(rows, dims="pair"), "region_other": xr.DataArray(columns, dims="pair")}
+    entries = xr.concat([m.drop_vars(list(m.coords)).isel(pairs) for m in matrices], "subject")
+    ours = xm.ks_distance(entries, entries.rename(subject="subject_2"))
+    tolerance = ANALYSIS64 if precision == "float64" else FLOAT32
+    return Comparison("analysis_between_subjects", "fc_ks", "KS distance", bare(ours), bare(ds.fc_ks), tolerance)
+
+
 def compare_fcd(number: int, *, precision: str = "float64") -> Comparison:
     """FCD of a recording, windows of 83 samples every 28; the strict upper triangles are correlated."""
     ds = open_case("analysis", f"fc_fcd_hcp_subject_{number}")
