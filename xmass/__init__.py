@@ -17,6 +17,8 @@ from xmass.analysis.inhibition import critical_coupling, inhibition_control
 from xmass.analysis.iterative_inhibition import iterative_inhibition_control
 from xmass.analysis.linear import linear_twin
 from xmass.analysis.linear_check import twin_check
+from xmass.analysis.perturb import heterogeneity, lesion
+from xmass.analysis.perturb_response import evoked_response, perturbational_complexity
 from xmass.analysis.phase import amplitude_envelope, envelope_correlation, metastability, order_parameter, phase, phase_locking
 from xmass.analysis.power import band_pass, peak_frequency, power_spectrum
 from xmass.analysis.preprocess import preprocess
@@ -190,17 +192,20 @@ __all__ = [
     "edge_fc",
     "edge_series",
     "envelope_correlation",
+    "evoked_response",
     "fcd",
     "fcd_distribution",
     "fixed_points",
     "functional_connectivity",
     "graph_measures",
+    "heterogeneity",
     "inhibition_control",
     "intrinsic_frequency",
     "io",
     "iterative_inhibition_control",
     "ks_distance",
     "lagged_fc",
+    "lesion",
     "linear_twin",
     "list_models",
     "metastability",
@@ -212,6 +217,7 @@ __all__ = [
     "parameter",
     "partial_correlation",
     "peak_frequency",
+    "perturbational_complexity",
     "phase",
     "phase_locking",
     "plan",

@@ -19,6 +19,10 @@ from xmass.analysis.gradients import connectivity_gradients as connectivity_grad
 from xmass.analysis.graph import graph_measures as graph_measures
 from xmass.analysis.linear import linear_twin as linear_twin
 from xmass.analysis.linear_check import twin_check as twin_check
+from xmass.analysis.perturb import heterogeneity as heterogeneity
+from xmass.analysis.perturb import lesion as lesion
+from xmass.analysis.perturb_response import evoked_response as evoked_response
+from xmass.analysis.perturb_response import perturbational_complexity as perturbational_complexity
 from xmass.analysis.phase import amplitude_envelope as amplitude_envelope
 from xmass.analysis.phase import envelope_correlation as envelope_correlation
 from xmass.analysis.phase import metastability as metastability
