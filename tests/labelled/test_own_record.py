@@ -235,6 +235,53 @@ def test_rerun_takes_functions_and_large_arrays_of_inputs_and_initial():
         xm.rerun(run, initial={"x": 2 * start["x"]})
 
 
+_FACTOR = 1.0
+
+
+def _scaled(factor):
+    def inner(s):
+        return factor * s.x
+
+    return {
+        "closure": lambda s: factor * s.x,
+        "default": lambda s, by=factor: by * s.x,
+        "global": lambda s: _FACTOR * s.x,
+        "function of functions": lambda s: inner(s),
+        "array": (lambda by: lambda s: by[0] * s.x)(np.array([factor])),
+    }
+
+
+@pytest.mark.parametrize("kind", _scaled(1.0))
+def test_the_hash_of_a_function_sees_the_values_that_it_reads(kind, tmp_path, monkeypatch):
+    # The text of both functions is the same: a store of the one must not be continued with the other.
+    def store(factor):
+        monkeypatch.setattr("tests.labelled.test_own_record._FACTOR", factor)
+        return node().run_to_zarr(tmp_path / "s.zarr", 1.0, monitors={"m": _scaled(factor)[kind]}, initial={"x": 0.1})
+
+    first = store(1.0)
+    assert store(1.0).attrs == first.attrs
+    with pytest.raises(ValueError, match=r"holds another run, which differs in .*monitors\.m\.source_sha256"):
+        store(2.0)
+
+
+def test_the_hash_of_a_class_sees_the_values_that_it_reads():
+    def made(factor):
+        class Scaled(xm.NeuralMass):
+            states: ClassVar = (xm.State("x", 0.1, "1"),)
+            inputs: ClassVar = (xm.Input("x", "1/ms"),)
+            gamma: Any = xm.parameter(-0.1, "1/ms", "rate")
+
+            def drift(self, s, u):
+                return dict(x=factor * self.gamma * s.x + u.x)
+
+        return xm.Simulator(Scaled(), dt=0.1)
+
+    run = made(1.0).run(1.0)
+    xr.testing.assert_identical(xm.rerun(run, sim=made(1.0)), run)
+    with pytest.raises(ValueError, match=r"not what the result was made from.*source_sha256"):
+        xm.rerun(run, sim=made(2.0))
+
+
 def test_many_labels_are_recorded_by_their_hash():
     labels = np.array([f"participant-{i:08d}" for i in range(60_000)])  # 1.4 MB as text
     for dtype in (labels.dtype, object):

@@ -8,11 +8,9 @@ import functools
 import hashlib
 import importlib
 import importlib.metadata
-import inspect
 import json
 import platform
 from collections.abc import Mapping
-from types import CodeType
 from typing import Any
 
 import equinox as eqx
@@ -22,6 +20,7 @@ import xarray as xr
 from xmass._version import __version__
 from xmass.core.model import Uniform
 from xmass.labelled.network import Network
+from xmass.labelled.source import code_name, source_hash
 from xmass.labelled.units import dequantify, to_declared
 from xmass.models.equations import Text, class_of, text_of
 
@@ -90,7 +89,7 @@ class Encoder:
         if isinstance(value, list | tuple):
             return [self.encode(v) for v in value]
         if callable(value):
-            return {"function": _code_name(value), "source_sha256": _source_hash(value)}
+            return {"function": code_name(value), "source_sha256": source_hash(value)}
         return self._quantity(value)
 
     def _array(self, value: np.ndarray) -> Any:
@@ -119,7 +118,7 @@ class Encoder:
         if text is not None:
             found["equations"] = text.record()
         elif not cls.__module__.startswith(_OWN):
-            found["source_sha256"] = _source_hash(cls)
+            found["source_sha256"] = source_hash(cls)
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return {**found, "fields": {name: self.encode(v) for name, v in fields.items()}}
 
@@ -131,27 +130,6 @@ class Encoder:
                 return self.encode(array.item() if array.ndim == 0 else array)
             raise TypeError(f"a {type(value).__name__} cannot be part of a configuration: {value!r}.")
         return self.encode(xr.DataArray(np.asarray(to_declared(value, unit, "value")), attrs={"units": unit}))
-
-
-def _code_name(value: Any) -> str:
-    return f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', type(value).__qualname__)}"
-
-
-def _source_hash(value: Any) -> str | None:
-    """Hash of the source text; of the compiled code where there is no text."""
-    try:
-        text = inspect.getsource(value).encode()
-    except (OSError, TypeError):
-        names = sorted(vars(value)) if isinstance(value, type) else []
-        codes = [getattr(getattr(value, name, None), "__code__", None) for name in names] + [getattr(value, "__code__", None)]
-        text = "".join(_code_text(c) for c in codes if c is not None).encode() or repr(value).encode()
-    return hashlib.sha256(text).hexdigest()
-
-
-def _code_text(code: CodeType) -> str:
-    """What a compiled function does, without where it lies in memory or in a file."""
-    constants = [_code_text(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
-    return f"{code.co_name}:{code.co_code.hex()}:{code.co_names}:{code.co_varnames}:{constants}"
 
 
 class Missing(LookupError):
