@@ -97,9 +97,10 @@ def linear_twin(
         Over the dims of ``params``: the fixed point of each state and output by its name ``(region)``; ``covariance.<name>`` and
         ``fc.<name>`` ``(region, region_other)``; ``spectrum.<name>(frequency, region, region_other)``, one-sided, per Hz, the mean of
         :math:`X_i X_j^*`, so that its phase is positive where ``region`` leads; the same of ``bold``.
-        ``leading`` [1/ms], the rightmost root of the characteristic equation with delays, and ``stable``. ``jacobian(region,
-        state, state_other)`` per ms, that of a region by itself, what couplings take from it included; ``gain.<coupling>(region, region_other)``, the derivative of the current by what the other region sends;
-        and ``delay.<coupling>`` [ms] where there are delays.
+        ``leading`` [1/ms], the rightmost root of the characteristic equation with delays, and ``stable``.
+        ``jacobian(region, state, state_other)`` per ms, that of a region by itself, what couplings take from it included;
+        ``gain.<coupling>(region, region_other)``, the derivative of the current by what the other region sends; and
+        ``delay.<coupling>`` [ms] where there are delays.
 
     Raises
     ------
