@@ -100,7 +100,7 @@ def lesion(
     if again := repeated_labels([NONE, *names]):
         raise ValueError(f"the lesions {again[:5]} are there more than once ('{NONE}' is the network as it is): give names by a mapping.")
     mask = xr.DataArray(np.concatenate([np.zeros((1, *hit.shape[1:]), bool), hit]), dims=(LESION, *MATRIX_DIMS))
-    with xr.set_options(keep_attrs=True):
+    with xr.set_options(keep_attrs=True, arithmetic_join="exact"):
         kept = (1.0 - lost.drop_attrs() * mask) if weights.chunks is None else (1.0 - lost.drop_attrs() * mask.chunk({LESION: 1}))
         cut = weights.astype(np.result_type(weights.dtype, np.float32), copy=False) * kept
     outer = [d for d in lost.dims if d not in weights.dims]
@@ -191,8 +191,9 @@ def heterogeneity(
         dask="parallelized",
         output_dtypes=[np.float64],
     )
-    # a weighted mean, so that both ends are met exactly
-    result = low.drop_attrs() * (1.0 - position) + high.drop_attrs() * position
+    with xr.set_options(arithmetic_join="exact"):
+        # a weighted mean, so that both ends are met exactly
+        result = low.drop_attrs() * (1.0 - position) + high.drop_attrs() * position
     result = result.transpose(..., REGION)
     result.attrs = {**low.attrs, LONG_NAME: f"{scale} in {meaning if meaning is not None else 'a map'}"}
     return result.rename(None)
