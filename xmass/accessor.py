@@ -67,29 +67,113 @@ class DataArrayAccessor:
         """:func:`xmass.units.dequantify`."""
         return units.dequantify(self._data)
 
-    def plot_fc(self, *, ax: Axes | None = None) -> Axes:
-        """:func:`xmass.viz.plot_fc`, of a matrix or of the FC of a series."""
-        from xmass import viz
-
-        return viz.plot_fc(self._data, ax=ax)
-
-    def plot_timeseries(self, *, ax: Axes | None = None) -> Axes:
+    def plot_timeseries(self, *, col: str | None = None, ax: Any = None, title: str | None = None) -> Any:
         """:func:`xmass.viz.plot_timeseries`."""
         from xmass import viz
 
-        return viz.plot_timeseries(self._data, ax=ax)
+        return viz.plot_timeseries(self._data, col=col, ax=ax, title=title)
 
-    def plot_bold(self, *, ax: Axes | None = None) -> Axes:
+    def plot_bold(self, *, ax: Axes | None = None, title: str | None = None) -> Axes:
         """:func:`xmass.viz.plot_bold`."""
         from xmass import viz
 
-        return viz.plot_bold(self._data, ax=ax)
+        return viz.plot_bold(self._data, ax=ax, title=title)
 
-    def plot_sweep(self, *, x: str | None = None, y: str | None = None) -> Figure:
+    def plot_stimulus(self, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+        """:func:`xmass.viz.plot_stimulus`."""
+        from xmass import viz
+
+        return viz.plot_stimulus(self._data, ax=ax, title=title)
+
+    def plot_phase_portrait(
+        self, y: xr.DataArray, *, fixed_points: xr.Dataset | None = None, col: str | None = None, ax: Any = None, title: str | None = None
+    ) -> Any:
+        """:func:`xmass.viz.plot_phase_portrait`, with this series across and ``y`` up."""
+        from xmass import viz
+
+        return viz.plot_phase_portrait(self._data, y, fixed_points=fixed_points, col=col, ax=ax, title=title)
+
+    def plot_connectivity(self, *, log: bool | None = None, col: str | None = None, ax: Any = None, title: str | None = None) -> Any:
+        """:func:`xmass.viz.plot_connectivity`."""
+        from xmass import viz
+
+        return viz.plot_connectivity(self._data, log=log, col=col, ax=ax, title=title)
+
+    def plot_functional_connectivity(self, *, col: str | None = None, ax: Any = None, title: str | None = None) -> Any:
+        """:func:`xmass.viz.plot_functional_connectivity`, of a matrix or of the FC of a series."""
+        from xmass import viz
+
+        return viz.plot_functional_connectivity(self._data, col=col, ax=ax, title=title)
+
+    plot_fc = plot_functional_connectivity
+
+    def plot_fcd(self, *, col: str | None = None, ax: Any = None, title: str | None = None) -> Any:
+        """:func:`xmass.viz.plot_fcd`, of a matrix or of the FCD of a series."""
+        from xmass import viz
+
+        return viz.plot_fcd(self._data, col=col, ax=ax, title=title)
+
+    def plot_power_spectrum(
+        self,
+        *,
+        band: tuple[float, float] | None = None,
+        log: Literal["power", "both", "none"] = "power",
+        col: str | None = None,
+        ax: Any = None,
+        title: str | None = None,
+    ) -> Any:
+        """:func:`xmass.viz.plot_power_spectrum`, of a spectrum or a series."""
+        from xmass import viz
+
+        return viz.plot_power_spectrum(self._data, band=band, log=log, col=col, ax=ax, title=title)
+
+    def plot_bifurcation(
+        self,
+        *,
+        stable: xr.DataArray | None = None,
+        runs: xr.DataArray | None = None,
+        x: str | None = None,
+        ax: Axes | None = None,
+        title: str | None = None,
+    ) -> Axes:
+        """:func:`xmass.viz.plot_bifurcation`."""
+        from xmass import viz
+
+        return viz.plot_bifurcation(self._data, stable=stable, runs=runs, x=x, ax=ax, title=title)
+
+    def plot_comparison(
+        self,
+        recorded: xr.DataArray,
+        *,
+        kind: Literal["pairs", "scatter", "distributions"] = "pairs",
+        col: str | None = None,
+        ax: Any = None,
+        title: str | None = None,
+    ) -> Any:
+        """:func:`xmass.viz.plot_comparison`, with this as the simulated side."""
+        from xmass import viz
+
+        return viz.plot_comparison(self._data, recorded, kind=kind, col=col, ax=ax, title=title)
+
+    def plot_fc_comparison(self, recorded: xr.DataArray, *, ax: Any = None, title: str | None = None) -> Figure:
+        """:func:`xmass.viz.plot_fc_comparison`, with this as the simulated side."""
+        from xmass import viz
+
+        return viz.plot_fc_comparison(self._data, recorded, ax=ax, title=title)
+
+    def plot_sweep(
+        self,
+        *,
+        x: str | None = None,
+        y: str | None = None,
+        facet: str | None = None,
+        direction: Literal["max", "min"] | None = None,
+        ax: Any = None,
+    ) -> Figure:
         """:func:`xmass.viz.plot_sweep`."""
         from xmass import viz
 
-        return viz.plot_sweep(self._data, x=x, y=y)
+        return viz.plot_sweep(self._data, x=x, y=y, facet=facet, direction=direction, ax=ax)
 
 
 class DatasetAccessor:
@@ -106,11 +190,13 @@ class DatasetAccessor:
         """:func:`xmass.units.dequantify`."""
         return units.dequantify(self._dataset)
 
-    def plot_connectome(self) -> Figure:
+    def plot_connectome(
+        self, *, view: Literal["planes", "matrices"] | None = None, edges: int = 300, ax: Any = None, title: str | None = None
+    ) -> Figure:
         """:func:`xmass.viz.plot_connectome`."""
         from xmass import viz
 
-        return viz.plot_connectome(self._dataset)
+        return viz.plot_connectome(self._dataset, view=view, edges=edges, ax=ax, title=title)
 
 
 xr.register_dataarray_accessor("xmass")(DataArrayAccessor)

@@ -1,91 +1,121 @@
-"""Figures of matrices: a connectome, functional connectivity, and two of the latter side by side."""
+"""Figures of matrices: weights and distances, functional connectivity, and its dynamics."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import xarray as xr
 
-from xmass.analysis.align import align_regions, complete_matrix_labels
-from xmass.analysis.arrays import off_diagonal, pearson
+from xmass.analysis.align import complete_matrix_labels
 from xmass.analysis.connectivity import functional_connectivity
+from xmass.analysis.dynamic import WINDOW, WINDOW_DIMS, fcd
 from xmass.labelled import schema
-from xmass.viz.style import ACCENT, DIVERGING, SEQUENTIAL, axis_label, label_matrix_axes, need_dims
+from xmass.viz.panels import Bar, draw_panels
+from xmass.viz.style import DIVERGING, SEQUENTIAL, axis_label, coordinate, label_matrix_axes, need_array, need_dims, root_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
 
-def plot_connectome(connectome: xr.Dataset) -> Figure:
-    """Weights, on a logarithmic colour scale where they span more than two decades, and distances if there are any.
+@overload
+def plot_connectivity(
+    matrix: xr.DataArray, *, log: bool | None = None, col: None = None, ax: Axes | None = None, title: str | None = None
+) -> Axes: ...
+@overload
+def plot_connectivity(
+    matrix: xr.DataArray, *, log: bool | None = None, col: str, ax: Sequence[Axes] | None = None, title: str | None = None
+) -> Figure: ...
+def plot_connectivity(
+    matrix: xr.DataArray,
+    *,
+    log: bool | None = None,
+    col: str | None = None,
+    ax: Axes | Sequence[Axes] | None = None,
+    title: str | None = None,
+) -> Axes | Figure:
+    """A matrix between regions, such as weights or distances: row receives, column sends.
 
     Parameters
     ----------
-    connectome : Dataset
-        ``weights(region, region_other)`` and optionally ``distances(region, region_other)``; no other dims.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    KeyError
-        Without ``weights``.
-    ValueError
-        If a matrix has other dims, such as subject.
-
-    Examples
-    --------
-    >>> import matplotlib; matplotlib.use("agg")
-    >>> import xarray as xr
-    >>> from xmass import viz
-    >>> weights = xr.DataArray([[0.0, 1.0], [2.0, 0.0]], dims=("region", "region_other"))
-    >>> len(viz.plot_connectome(xr.Dataset({"weights": weights})).axes)
-    2
-    """
-    import matplotlib.pyplot as plt
-    from matplotlib.colors import LogNorm
-
-    if schema.WEIGHTS not in connectome.data_vars:
-        raise KeyError(f"plot_connectome got the variables {sorted(map(str, connectome.data_vars))}, needs 'weights': ds.rename(...).")
-    names = [name for name in (schema.WEIGHTS, schema.DISTANCES) if name in connectome.data_vars]
-    matrices = {name: need_dims(connectome[name], schema.MATRIX_DIMS, f"plot_connectome, {name!r},") for name in names}
-    figure, axes = plt.subplots(1, len(names), figsize=(7.6 * len(names), 6.8), layout="constrained", squeeze=False)
-    for ax, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
-        values = np.asarray(matrix.values, dtype=float)
-        positive = values[values > 0]
-        spans = positive.size > 0 and positive.max() > 100 * positive.min() and values.min() >= 0
-        norm = LogNorm(np.quantile(positive, 0.01), positive.max()) if name == schema.WEIGHTS and spans else None
-        shown = np.ma.masked_where(values <= 0, values) if norm is not None else values
-        image = ax.imshow(shown, cmap=SEQUENTIAL, norm=norm, interpolation="nearest", aspect="equal")
-        ax.set_facecolor("0.92")  # no connection
-        ax.set_title(name)
-        figure.colorbar(image, ax=ax, shrink=0.85, label=axis_label(matrix, name))
-    _label_when_placed(figure, list(axes[0]), list(matrices.values()))
-    return figure
-
-
-def plot_fc(fc: xr.DataArray, *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """Functional connectivity with labels on both axes; blue to red, white at 0, from -1 to 1.
-
-    Parameters
-    ----------
-    fc : DataArray
-        ``(region, region_other)``, or a series ``(time, region)``, of which the FC is drawn.
+    matrix : DataArray
+        ``(region, region_other)``. One with negative values is drawn in blue and red about a white 0.
+    log : bool, optional
+        Whether colours are logarithmic; by default where positive values span more than two decades. Without a connection: grey.
+    col : str, optional
+        One more dim, such as subject, with a panel for each label, all in the same colours.
     ax : Axes, optional
-        Where to draw; a new figure by default.
+        Where to draw; a new figure by default. With ``col`` a sequence, one for each panel.
     title : str, optional
 
     Returns
     -------
     Axes
+        With ``col`` the Figure.
 
     Raises
     ------
+    TypeError
+        For a Dataset.
+    ValueError
+        If there are other dims, or ``log`` with negative values.
+
+    Examples
+    --------
+    >>> import matplotlib; matplotlib.use("agg")
+    >>> import xmass as xm
+    >>> sc = xm.datasets.load_dataset("example_connectome")
+    >>> ax = xm.viz.plot_connectivity(sc.distances)
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('region_other', 'region')
+    """
+    need_array(matrix, "plot_connectivity", "weights")
+    dims = _with_col(schema.MATRIX_DIMS, col, matrix)
+    matrix = complete_matrix_labels(need_dims(matrix, dims, "plot_connectivity")).compute()
+    norm, logarithmic = norm_of(np.asarray(matrix.values, dtype=float), log)
+    signed = float(norm.vmin or 0.0) < 0
+
+    def draw(panel: Axes, where: dict[Hashable, int]) -> Bar:
+        image = draw_matrix(panel, matrix.isel(where), DIVERGING if signed else SEQUENTIAL, norm, logarithmic)
+        return Bar(image, axis_label(matrix, "value" if matrix.name is None else matrix.name))
+
+    size = (7.6, 6.8) if col is None else (4.4, 4.0)
+    made = draw_panels(draw, matrix, call="plot_connectivity", col=col, ax=ax, title=title, size=size, share=False, loc="center")
+    return _labelled(made, matrix, col, ax)
+
+
+@overload
+def plot_functional_connectivity(fc: xr.DataArray, *, col: None = None, ax: Axes | None = None, title: str | None = None) -> Axes: ...
+@overload
+def plot_functional_connectivity(fc: xr.DataArray, *, col: str, ax: Sequence[Axes] | None = None, title: str | None = None) -> Figure: ...
+def plot_functional_connectivity(
+    fc: xr.DataArray, *, col: str | None = None, ax: Axes | Sequence[Axes] | None = None, title: str | None = None
+) -> Axes | Figure:
+    """Functional connectivity with labels on both axes; blue to red, white at 0, from -1 to 1. ``plot_fc`` is its short name.
+
+    Parameters
+    ----------
+    fc : DataArray
+        ``(region, region_other)``, or a series ``(time, region)``, of which the FC is drawn.
+    col : str, optional
+        One more dim, such as subject, with a panel for each label.
+    ax : Axes, optional
+        Where to draw; a new figure by default. With ``col`` a sequence, one for each panel.
+    title : str, optional
+
+    Returns
+    -------
+    Axes
+        With ``col`` the Figure.
+
+    Raises
+    ------
+    TypeError
+        For a Dataset.
     ValueError
         If there are other dims, such as subject.
 
@@ -97,90 +127,147 @@ def plot_fc(fc: xr.DataArray, *, ax: Axes | None = None, title: str | None = Non
     >>> viz.plot_fc(xr.DataArray(np.eye(3), dims=("region", "region_other"))).get_xlabel()
     'region_other'
     """
-    import matplotlib.pyplot as plt
+    matrix = fc_of(fc, "plot_fc", col).compute()
 
-    matrix = _matrix(fc, "plot_fc")
-    if ax is None:
-        _, ax = plt.subplots(figsize=(8.2, 7.2), layout="constrained")
-    image = _draw_fc(ax, matrix)
-    figure = ax.get_figure(root=True)
-    assert figure is not None  # every Axes that can be drawn on has one
-    figure.colorbar(image, ax=ax, shrink=0.85, label="FC (Pearson r)")
-    ax.set_title("functional connectivity" if title is None else title)
-    _label_when_placed(figure, [ax], [matrix])
-    return ax
+    def draw(panel: Axes, where: dict[Hashable, int]) -> Bar:
+        return Bar(draw_fc(panel, matrix.isel(where)), "FC (Pearson r)")
+
+    size = (8.2, 7.2) if col is None else (4.4, 4.0)
+    title = "functional connectivity" if title is None and col is None else title
+    made = draw_panels(draw, matrix, call="plot_fc", col=col, ax=ax, title=title, size=size, share=False, loc="center")
+    return _labelled(made, matrix, col, ax)
 
 
-def plot_fc_comparison(simulated: xr.DataArray, recorded: xr.DataArray, *, title: str | None = None) -> Figure:
-    """Simulated FC, recorded FC in the same order and colours, and one against the other, edge by edge.
+plot_fc = plot_functional_connectivity
+
+
+@overload
+def plot_fcd(data: xr.DataArray, *, col: None = None, ax: Axes | None = None, title: str | None = None) -> Axes: ...
+@overload
+def plot_fcd(data: xr.DataArray, *, col: str, ax: Sequence[Axes] | None = None, title: str | None = None) -> Figure: ...
+def plot_fcd(
+    data: xr.DataArray, *, col: str | None = None, ax: Axes | Sequence[Axes] | None = None, title: str | None = None
+) -> Axes | Figure:
+    """How alike the FC of one window of time is to that of another; blue to red, white at 0, from -1 to 1, times on both axes.
 
     Parameters
     ----------
-    simulated, recorded : DataArray
-        ``(region, region_other)``, or series ``(time, region)``; the regions of ``recorded`` are brought to the order of
-        ``simulated`` by label.
+    data : DataArray
+        ``(window, window_other)`` of :func:`xmass.fcd`, or a series ``(time, region)``, of which it is computed with windows of 60 s
+        every 3 s.
+    col : str, optional
+        One more dim, such as subject, with a panel for each label.
+    ax : Axes, optional
+        Where to draw; a new figure by default. With ``col`` a sequence, one for each panel.
     title : str, optional
 
     Returns
     -------
-    Figure
-        The scatter says r, and the mean FC of each side.
+    Axes
+        With ``col`` the Figure.
 
     Raises
     ------
+    TypeError
+        For a Dataset.
     ValueError
-        If there are other dims, or the regions differ.
+        If there are other dims, such as subject, and as :func:`xmass.fcd` for a series.
 
     Examples
     --------
     >>> import matplotlib; matplotlib.use("agg")
-    >>> import numpy as np, xarray as xr
-    >>> from xmass import viz
-    >>> x = xr.DataArray(np.random.default_rng(0).normal(size=(50, 4)), dims=("time", "region"))
-    >>> len(viz.plot_fc_comparison(x, x).axes)
-    4
+    >>> import xmass as xm
+    >>> ax = xm.viz.plot_fcd(xm.datasets.load_dataset("example_cohort").bold.isel(subject=0))
+    >>> ax.get_xlabel()
+    'window [s]'
     """
-    import matplotlib.pyplot as plt
+    need_array(data, "plot_fcd", "fcd")
+    if WINDOW not in data.dims and schema.REGION in data.dims and schema.REGION_OTHER not in data.dims:
+        data = fcd(data)
+    matrix = need_dims(data, _with_col(WINDOW_DIMS, col, data), "plot_fcd").compute()
+    at = coordinate(matrix, WINDOW)
+    first, last = float(at[0]), float(at[-1])
+    half = 0.5 * (last - first) / max(at.size - 1, 1)
+    extent = (first - half, last + half, last + half, first - half)
 
-    ours, theirs = _matrix(simulated, "plot_fc_comparison"), _matrix(recorded, "plot_fc_comparison")
-    theirs = align_regions(theirs, ours, what="plot_fc_comparison")
-    figure, axes = plt.subplots(1, 3, figsize=(17.5, 5.6), layout="constrained", width_ratios=(1, 1, 0.85))
-    for ax, matrix, side in zip(axes, (ours, theirs), ("simulated", "recorded"), strict=False):
-        image = _draw_fc(ax, matrix)
-        ax.set_title(f"{side} FC")
-    figure.colorbar(image, ax=axes[1], shrink=0.85, label="FC (Pearson r)")
-    a, b = off_diagonal(np.asarray(ours.values, dtype=float)), off_diagonal(np.asarray(theirs.values, dtype=float))
-    ax = axes[2]
-    ax.scatter(b, a, s=3, color="0.25", alpha=0.25, linewidths=0, rasterized=True)
-    low, high = np.nanmin([a, b]), np.nanmax([a, b])
-    margin = 0.05 * max(high - low, 1e-3)
-    limits = (low - margin, high + margin)
-    ax.plot(limits, limits, color=ACCENT, linewidth=1, label="equal")
-    ax.set(xlim=limits, ylim=limits, xlabel="recorded FC", ylabel="simulated FC", aspect="equal")
-    ax.set_title(f"r = {float(pearson(a, b)):.2f}, mean FC simulated {a.mean():.2f}, recorded {b.mean():.2f}")
-    ax.legend(frameon=False, loc="lower right")
-    ax.spines[["top", "right"]].set_visible(False)
-    if title is not None:
-        figure.suptitle(title)
-    _label_when_placed(figure, list(axes[:2]), [ours, theirs])
-    return figure
+    def draw(panel: Axes, where: dict[Hashable, int]) -> Bar:
+        image = panel.imshow(
+            matrix.isel(where).values, cmap=DIVERGING, vmin=-1, vmax=1, extent=extent, interpolation="nearest", aspect="equal"
+        )
+        panel.set_facecolor("0.8")  # NaN
+        panel.set(xlabel=axis_label(at, WINDOW), ylabel=axis_label(at, WINDOW))
+        return Bar(image, "FCD (Pearson r)")
+
+    size = (6.2, 5.2) if col is None else (3.8, 3.4)
+    return draw_panels(draw, matrix, call="plot_fcd", col=col, ax=ax, title=title, size=size, loc="center")
 
 
-def _matrix(fc: xr.DataArray, call: str) -> xr.DataArray:
-    if isinstance(fc, xr.DataArray) and schema.REGION_OTHER not in fc.dims and schema.REGION in fc.dims:
+def fc_of(fc: xr.DataArray, call: str, col: Hashable | None = None) -> xr.DataArray:
+    """A matrix as it is, and the FC of a series; labels on both axes."""
+    need_array(fc, call, "fc")
+    if schema.REGION_OTHER not in fc.dims and schema.REGION in fc.dims:
         fc = functional_connectivity(fc)
-    return complete_matrix_labels(need_dims(fc, schema.MATRIX_DIMS, call))
+    return complete_matrix_labels(need_dims(fc, _with_col(schema.MATRIX_DIMS, col, fc), call))
 
 
-def _draw_fc(ax: Axes, matrix: xr.DataArray) -> AxesImage:
+def norm_of(values: np.ndarray, log: bool | None) -> tuple[Normalize, bool]:
+    """Colours for a matrix, and whether they are logarithmic.
+
+    Raises
+    ------
+    ValueError
+        If ``log`` is asked for values that have no logarithm.
+    """
+    from matplotlib.colors import LogNorm, Normalize
+
+    finite = values[np.isfinite(values)]
+    positive = finite[finite > 0]
+    negative = finite.size > 0 and finite.min() < 0
+    if log and (negative or not positive.size):
+        raise ValueError("log=True got a matrix with negative or without positive values: leave log= out.")
+    spans = positive.size > 0 and not negative and positive.max() > 100 * positive.min()
+    if log or (log is None and spans):
+        return LogNorm(np.quantile(positive, 0.01), positive.max()), True
+    high = float(np.abs(finite).max()) if finite.size else 1.0
+    return (Normalize(-high, high) if negative else Normalize(float(finite.min()) if finite.size else 0.0, high)), False
+
+
+def draw_matrix(ax: Axes, matrix: xr.DataArray, colours: str, norm: Normalize | None, logarithmic: bool) -> AxesImage:
+    """An image of a matrix; on a logarithmic scale what is 0 is grey."""
+    values = np.asarray(matrix.values, dtype=float)
+    shown = np.ma.masked_where(~(values > 0), values) if logarithmic else values
+    ax.set_facecolor("0.92" if logarithmic else "0.8")  # no connection; NaN
+    return ax.imshow(shown, cmap=colours, norm=norm, interpolation="nearest", aspect="equal")
+
+
+def draw_fc(ax: Axes, matrix: xr.DataArray) -> AxesImage:
+    """An image of FC, in the same colours everywhere."""
     image = ax.imshow(matrix.values, cmap=DIVERGING, vmin=-1, vmax=1, interpolation="nearest", aspect="equal")
     ax.set_facecolor("0.8")  # NaN
     return image
 
 
-def _label_when_placed(figure: Figure, axes: list[Axes], matrices: list[xr.DataArray]) -> None:
+def label_when_placed(figure: Figure, axes: Sequence[Axes], matrices: Sequence[xr.DataArray]) -> None:
     """Region labels, in a size for the room that the layout leaves."""
     for _ in range(2):  # the labels themselves take room
         figure.draw_without_rendering()
         for ax, matrix in zip(axes, matrices, strict=True):
             label_matrix_axes(ax, matrix)
+
+
+def _with_col(dims: tuple[str, ...], col: Hashable | None, data: xr.DataArray) -> tuple[Hashable, ...]:
+    """The dims that are needed, that of the panels first; one that the data lack is left to be refused by name."""
+    return dims if col is None or col not in data.dims else (col, *dims)
+
+
+def _labelled(made: Axes | Figure, matrix: xr.DataArray, col: Hashable | None, ax: Axes | Sequence[Axes] | None) -> Axes | Figure:
+    """Region labels on every panel of what ``draw_panels`` returned."""
+    from matplotlib.figure import Figure
+
+    if not isinstance(made, Figure):
+        label_when_placed(root_figure(made), [made], [matrix])
+        return made
+    count = matrix.sizes[col] if col is not None else 1
+    axes = made.axes[:count] if ax is None else list(np.ravel(np.asarray(ax, dtype=object)))
+    label_when_placed(made, axes, [matrix] * count)
+    return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -12,11 +12,44 @@ from xmass.labelled import schema
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
 ACCENT = "#c8102e"
 LABEL_SIZE = 7.0
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F")
+"""Of Okabe and Ito, without yellow, which paper swallows: told apart by colour-blind readers (https://jfly.uni-koeln.de/color)."""
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.0)), (0, (6, 1.5, 1.5, 1.5)))
+MANY = len(COLOURS)
+"""More lines than this cannot be told apart by colour and dashes: they get one colour map, from dark to light."""
+
+
+class Look(NamedTuple):
+    """How one of several lines is drawn."""
+
+    color: Any
+    linestyle: Any
+    linewidth: float
+    alpha: float
+
+
+def looks(count: int) -> list[Look]:
+    """How ``count`` lines are told apart: colour and dashes for a few, one colour map for many."""
+    import matplotlib.pyplot as plt
+
+    if count <= MANY:
+        return [Look(COLOURS[i], DASHES[i % len(DASHES)], 1.1, 1.0) for i in range(count)]
+    return [Look(colour, "-", 0.6, 0.7) for colour in plt.get_cmap(SEQUENTIAL)(np.linspace(0, 0.95, count))]
+
+
+def name_lines(ax: Axes, dim: Hashable, names: Sequence[str]) -> None:
+    """A legend beside the axes for a few lines, one line of text above them for many."""
+    if 1 < len(names) <= MANY:
+        ax.legend(title=str(dim), fontsize=7, title_fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), handlelength=2.8)
+    elif len(names) > MANY:
+        text = f"{len(names)} lines: {dim} {names[0]} (dark) to {names[-1]} (light)"
+        ax.text(1.0, 1.1 if ax.get_title() else 1.01, text, transform=ax.transAxes, ha="right", fontsize=7)
 
 
 def axis_label(data: xr.DataArray, name: Hashable | None = None) -> str:
@@ -70,5 +103,25 @@ def need_dims(data: xr.DataArray, needed: Sequence[Hashable], call: str) -> xr.D
     extra = [d for d in data.dims if d not in needed]
     if missing or extra:
         fix = f"Select or average the others: .isel({', '.join(f'{d}=0' for d in extra)})." if extra else "Rename with .rename(...)."
+        if extra and not missing:
+            fix += f" Or draw a panel for each, where col= is taken: col={str(extra[0])!r}."
         raise ValueError(f"{call} got dims {tuple(data.dims)}, needs {tuple(needed)}. {fix}")
     return data.transpose(*needed)
+
+
+def need_array(data: xr.DataArray, call: str, example: str) -> None:
+    """Raises TypeError if ``data`` is no DataArray."""
+    if not isinstance(data, xr.DataArray):
+        raise TypeError(f"{call} got a {type(data).__name__}, needs a DataArray: take one variable, such as ds[{example!r}].")
+
+
+def coordinate(data: xr.DataArray, dim: Hashable) -> xr.DataArray:
+    """The coordinate of a dim, else positions."""
+    return data[dim] if dim in data.coords else xr.DataArray(np.arange(data.sizes[dim]), dims=[dim], name=dim)
+
+
+def root_figure(ax: Axes) -> Figure:
+    """The figure that an Axes is part of."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # every Axes that can be drawn on has one
+    return figure

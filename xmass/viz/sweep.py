@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from xmass.labelled import schema
-from xmass.viz.style import ACCENT, SEQUENTIAL, axis_label, labels_along, ticks_that_fit
+from xmass.viz.panels import COLUMNS, axes_for
+from xmass.viz.style import ACCENT, SEQUENTIAL, axis_label, coordinate, labels_along, root_figure, ticks_that_fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +30,7 @@ def plot_sweep(
     y: str | None = None,
     facet: str | None = None,
     direction: Literal["max", "min"] | None = None,
+    ax: Axes | Sequence[Axes] | None = None,
 ) -> Figure:
     """A score over one or two swept parameters, the optimum marked, one panel for each subject.
 
@@ -43,6 +45,8 @@ def plot_sweep(
         The dim of the panels; by default ``subject``, or the dim that is left.
     direction : {"max", "min"}, optional
         What is best; by default ``score.attrs["direction"]``, else "max".
+    ax : Axes or sequence of Axes, optional
+        Where to draw, one for each panel; a new figure by default.
 
     Returns
     -------
@@ -64,8 +68,6 @@ def plot_sweep(
     >>> viz.plot_sweep(score).axes[0].get_title()
     'best 5 at k = 3, sigma = 0.2'
     """
-    import matplotlib.pyplot as plt
-
     if not isinstance(score, xr.DataArray):
         raise TypeError(f"plot_sweep got a {type(score).__name__}, needs a DataArray: take one objective, such as score['fc_corr'].")
     best = direction or score.attrs.get("direction", "max")
@@ -75,28 +77,25 @@ def plot_sweep(
     score = score.compute()
     panels = [score] if layout.facet is None else [score.isel({layout.facet: i}) for i in range(score.sizes[layout.facet])]
     names = [""] if layout.facet is None else [f"{layout.facet} {label}: " for label in labels_along(score, layout.facet)]
-    columns = min(len(panels), 4)
-    rows = int(np.ceil(len(panels) / columns))
-    size = (4.4 * columns + 1.0, 3.6 * rows)
-    figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, sharex=True, sharey=True)
+    axes = axes_for(len(panels), ax, size=(4.6, 3.6), share=True, call="plot_sweep")
+    figure = root_figure(axes[0])
     finite = score.values[np.isfinite(score.values)]
     limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     image, name_of_score = None, "score" if score.name is None else score.name
-    for ax, panel, name in zip(grid.flat, panels, names, strict=False):
+    for i, (part, panel, name) in enumerate(zip(axes, panels, names, strict=True)):
         at = _optimum(panel, best)
         if layout.y is None:
-            _line(ax, panel, layout, at)
+            _line(part, panel, layout, at)
         else:
-            image = _heatmap(ax, panel, layout, at, limits)
-        ax.set_title(_title(panel, at, name), fontsize=9)
-    for ax in grid.flat[len(panels) :]:
-        ax.set_visible(False)
-    for ax in grid[-1, :]:
-        ax.set_xlabel(axis_label(_coordinate(score, layout.x), layout.x))
-    for ax in grid[:, 0]:
-        ax.set_ylabel(axis_label(score, name_of_score) if layout.y is None else axis_label(_coordinate(score, layout.y), layout.y))
+            image = _heatmap(part, panel, layout, at, limits)
+        part.set_title(_title(panel, at, name), fontsize=9)
+        if ax is not None or i + COLUMNS >= len(panels):  # nothing below it
+            part.set_xlabel(axis_label(coordinate(score, layout.x), layout.x))
+            part.xaxis.set_tick_params(labelbottom=True)
+        if ax is not None or i % COLUMNS == 0:
+            part.set_ylabel(axis_label(score, name_of_score) if layout.y is None else axis_label(coordinate(score, layout.y), layout.y))
     if image is not None:
-        figure.colorbar(image, ax=grid, shrink=0.9, pad=0.02, label=axis_label(score, name_of_score))
+        figure.colorbar(image, ax=axes, shrink=0.9, pad=0.02, label=axis_label(score, name_of_score))
     return figure
 
 
@@ -135,12 +134,8 @@ def _optimum(panel: xr.DataArray, best: str) -> dict[Hashable, int] | None:
 def _title(panel: xr.DataArray, at: dict[Hashable, int] | None, name: str) -> str:
     if at is None:
         return f"{name}no finite value"
-    where = ", ".join(f"{d} = {_short(_coordinate(panel, d).values[i])}" for d, i in at.items())
+    where = ", ".join(f"{d} = {_short(coordinate(panel, d).values[i])}" for d, i in at.items())
     return f"{name}best {float(panel.isel(at)):.3g} at {where}"
-
-
-def _coordinate(score: xr.DataArray, dim: Hashable) -> xr.DataArray:
-    return score[dim] if dim in score.coords else xr.DataArray(np.arange(score.sizes[dim]), dims=[dim])
 
 
 def _short(value: Any) -> str:
@@ -153,7 +148,7 @@ def _heatmap(ax: Axes, panel: xr.DataArray, layout: _Layout, at: dict[Hashable, 
     ax.set_facecolor("0.8")  # NaN: diverged
     for dim, set_ticks, room in ((layout.x, ax.set_xticks, 3.4), (layout.y, ax.set_yticks, 2.8)):
         assert dim is not None  # a heat map has both
-        labels = [_short(v) for v in _coordinate(panel, dim).values]
+        labels = [_short(v) for v in coordinate(panel, dim).values]
         widest = max(len(label) for label in labels) * 0.075 if dim == layout.x else 0.12
         step = max(int(np.ceil(len(labels) * (widest + 0.05) / room)), 1)
         set_ticks(np.arange(0, len(labels), step), labels[::step], fontsize=8)
@@ -164,7 +159,7 @@ def _heatmap(ax: Axes, panel: xr.DataArray, layout: _Layout, at: dict[Hashable, 
 
 
 def _line(ax: Axes, panel: xr.DataArray, layout: _Layout, at: dict[Hashable, int] | None) -> None:
-    x = _coordinate(panel, layout.x).values
+    x = coordinate(panel, layout.x).values
     numbers = x.dtype.kind in "fiu"
     places = x if numbers else np.arange(x.size)
     ax.plot(places, panel.values, marker="o", markersize=3, color="0.2", linewidth=1)
