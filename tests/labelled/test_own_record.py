@@ -264,6 +264,19 @@ def test_the_hash_of_a_function_sees_the_values_that_it_reads(kind, tmp_path, mo
         store(2.0)
 
 
+def test_a_function_that_was_compiled_sees_a_global_that_changed(monkeypatch):
+    function, amplitude = _scaled(1.0)["global"], xm.LinearStep(noise_x=xm.ItoNoise(sigma=0.1, amplitude=lambda s: _FACTOR + 0 * s.x))
+    runs, stored, noisy_runs = [], [], []
+    for factor in (1.0, 2.0):
+        monkeypatch.setattr("tests.labelled.test_own_record._FACTOR", factor)
+        runs.append(node().run(1.0, monitors={"m": function, "x": "x"}, initial={"x": 0.1}))
+        stored.append(xm.observe(runs[-1][["x"]], {"m": function}))
+        noisy_runs.append(xm.Simulator(amplitude, dt=0.1).run(0.1, seed=1, initial={"x": 0.0}).x)
+    for first, second in (runs, stored):
+        np.testing.assert_array_equal(second.m, 2 * first.m)
+    np.testing.assert_array_equal(noisy_runs[1], 2 * noisy_runs[0])
+
+
 def test_the_hash_of_a_class_sees_the_values_that_it_reads():
     def made(factor):
         class Scaled(xm.NeuralMass):

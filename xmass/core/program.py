@@ -51,6 +51,8 @@ class Program:
     segment: int
     segments: int
     dtype: str
+    around: str = ""
+    """What the user's own code reads from around its text when it is traced."""
 
     @property
     def delay(self) -> delay.DelayShape | None:

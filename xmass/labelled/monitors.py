@@ -15,6 +15,7 @@ from xmass.core.model import NeuralMass, declared_parameters, nested, parameter_
 from xmass.core.observe import Node, Observation, Source, choose_segment
 from xmass.labelled.parameters import Observed, Spec, in_terms_of, unit_of
 from xmass.labelled.schema import BATCH, DIVERGED, LAG, LONG_NAME, REGION, REGION_OTHER, SEED, TIME, UNITS
+from xmass.labelled.source import surroundings
 from xmass.labelled.suggest import nearest
 from xmass.labelled.tracing import trace
 from xmass.labelled.units import canonical, milliseconds, to_declared
@@ -127,6 +128,8 @@ class PerRun:
     """A user's function of the state, applied to one moment of one run at a time, so that it cannot mix runs or times."""
 
     function: Callable[[Any], Any]
+    around: str = ""
+    """What the function reads from around its text: with other values it is another function."""
 
     def __call__(self, s: SimpleNamespace) -> Any:
         """Values ``(time, region, run)`` from states of that shape."""
@@ -137,10 +140,10 @@ class PerRun:
         return jax.vmap(jax.vmap(one, in_axes=-1, out_axes=-1))(vars(s))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, PerRun) and other.function is self.function
+        return isinstance(other, PerRun) and other.function is self.function and other.around == self.around
 
     def __hash__(self) -> int:
-        return hash((PerRun, id(self.function)))
+        return hash((PerRun, id(self.function), self.around))
 
 
 def check_functions(graph: Graph, model: NeuralMass, regions: int, precision: str) -> None:
@@ -256,7 +259,7 @@ class _Builder:
                 raise KeyError(f"monitor {key!r} observes {what!r}, which is unknown{nearest(what, self.sources)}")
             return self.sources[what], self.units[what]
         if callable(what):
-            return Source("function", key, PerRun(what)), ""
+            return Source("function", key, PerRun(what, surroundings(what))), ""
         raise TypeError(f"monitor {key!r} is {what!r}, needs a name, an observation or a function of the state.")
 
     def observation(self, observation: Observation, key: str) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xmass.core.integrate import STAGES_AHEAD
-from xmass.core.model import NeuralMass, Uniform, declared_parameters, noise_fields, replace
+from xmass.core.model import NeuralMass, Uniform, declared_parameters, models_of, noise_fields, replace
 from xmass.core.noise import trial_seeds
 from xmass.core.observe import Source
 from xmass.core.program import Link, Program
@@ -52,6 +52,7 @@ from xmass.labelled.schema import (
     UNITS,
     WEIGHTS,
 )
+from xmass.labelled.source import read_by
 from xmass.labelled.structure import Structures, plan_structures, structure_dims
 from xmass.labelled.suggest import nearest
 from xmass.labelled.units import dequantify, milliseconds
@@ -409,6 +410,7 @@ def _program(
         segment=segment,
         segments=segments,
         dtype=config.precision,
+        around=read_by([*models_of(model), *couplings.values(), *(p for _, _, p in processes), *(n.observation for n in graph.nodes)]),
     )
     return program, structures
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import dis
+import functools
 import hashlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -22,29 +24,54 @@ def code_name(value: Any) -> str:
 def source_hash(value: Any) -> str:
     """Hash of the source text (of the compiled code where there is no text) and of what is read from around it.
 
-    That is, numbers, text, arrays and tuples of them in closures, defaults and globals, and functions with all of these. Lists and
-    dicts change while a program runs and are left out.
+    That is, numbers, text, arrays and tuples of them in closures, defaults, globals and attributes, and functions with all of these.
+    Lists and dicts change while a program runs and are left out.
     """
     return _hash(value, ())
 
 
+def surroundings(value: Any) -> str:
+    """What a function, a class or an object that is called reads now from around its text; empty if nothing."""
+    return _read(value, ())
+
+
+def read_by(modules: Iterable[Any]) -> str:
+    """What the user's own code among the modules of a program reads from around its text: that is compiled in."""
+    found = []
+    for module in modules:
+        if not type(module).__module__.startswith("xmass."):
+            found.append(surroundings(type(module)))
+        fields = (getattr(module, f.name) for f in dataclasses.fields(module))
+        found += [surroundings(v) for v in fields if callable(v) and not dataclasses.is_dataclass(v)]
+    return "\n".join(found)
+
+
 def _hash(value: Any, inside: tuple[int, ...]) -> str:
+    target = value.func if isinstance(value, functools.partial) else value
     try:
-        text = inspect.getsource(value).encode()
+        text = inspect.getsource(target if isinstance(target, type) or hasattr(target, "__name__") else type(target))
     except (OSError, TypeError):
-        names = sorted(vars(value)) if isinstance(value, type) else []
-        codes = [getattr(getattr(value, name, None), "__code__", None) for name in names] + [getattr(value, "__code__", None)]
-        text = "".join(_code_text(c) for c in codes if c is not None).encode() or repr(value).encode()
-    inside = (*inside, id(value))
+        names = sorted(vars(target)) if isinstance(target, type) else []
+        codes = [getattr(getattr(target, name, None), "__code__", None) for name in names] + [getattr(target, "__code__", None)]
+        text = "".join(_code_text(c) for c in codes if c is not None) or repr(value)
+    return hashlib.sha256((text + _read(value, inside)).encode()).hexdigest()
+
+
+def _read(value: Any, inside: tuple[int, ...]) -> str:
+    inside, found = (*inside, id(value)), []
     for function in _functions(value):
-        for name, held in _around(function):
-            said = _said(held, function, inside)
-            text += f"\n{function.__name__} {name}={said}".encode() if said else b""
-    return hashlib.sha256(text).hexdigest()
+        found += [(f"{function.__name__} {name}", _said(held, function, inside)) for name, held in _around(function)]
+    if isinstance(value, functools.partial):
+        held = [*enumerate(value.args), *value.keywords.items(), ("", value.func)]
+        found += [(str(name), _said(v, value.func, inside)) for name, v in held]
+    elif not isinstance(value, type | FunctionType):
+        found += [(str(name), _said(v, value, inside)) for name, v in getattr(value, "__dict__", {}).items()]
+    return "".join(f"\n{name}={said}" for name, said in found if said)
 
 
 def _functions(value: Any) -> Iterator[FunctionType]:
-    """The function itself, or the functions that a class defines."""
+    """The function itself, or the functions that a class, or that of an object, defines."""
+    value = value if isinstance(value, type | FunctionType | functools.partial) else type(value)
     members = [value] if isinstance(value, FunctionType) else vars(value).values() if isinstance(value, type) else []
     for member in members:
         member = getattr(member, "__func__", None) or getattr(member, "fget", None) or getattr(member, "__wrapped__", None) or member
@@ -73,7 +100,7 @@ def _global_names(code: CodeType) -> Iterator[str]:
             yield from _global_names(constant)
 
 
-def _said(value: Any, reader: FunctionType, inside: tuple[int, ...]) -> str:
+def _said(value: Any, reader: Any, inside: tuple[int, ...]) -> str:
     """A value in words; empty for what is left out."""
     if value is None or isinstance(value, bool | int | float | complex | str | np.generic):
         return repr(value)
@@ -86,7 +113,7 @@ def _said(value: Any, reader: FunctionType, inside: tuple[int, ...]) -> str:
         array = np.asarray(value)
         data = repr(array.tolist()).encode() if array.dtype.kind == "O" else np.ascontiguousarray(array).tobytes()
         return f"{array.dtype} {array.shape} {hashlib.sha256(data).hexdigest()}"
-    if isinstance(value, FunctionType) and value.__module__ == reader.__module__ and id(value) not in inside:
+    if isinstance(value, FunctionType) and value.__module__ == getattr(reader, "__module__", "") and id(value) not in inside:
         return f"{code_name(value)} {_hash(value, inside)}"
     return ""
 
