@@ -127,8 +127,8 @@ def linear_twin(
     of continuous time.
 
     With delays the roots come from the generator of the delay equation on Chebyshev points, and Newton's method. That none is right
-    of the imaginary axis is shown by counting them with the argument principle; in networks of up to 64 unknowns a second count
-    shows that ``leading`` is the rightmost. In larger ones it is the rightmost of those found near the axis.
+    of the imaginary axis is shown by counting them with the argument principle; a second count shows that ``leading`` is the
+    rightmost.
 
     References
     ----------

@@ -5,13 +5,15 @@ Breda, Maset, Vermiglio (2005), doi:10.1137/030601600. Arrays only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
 
 from xmass.analysis.linear_blocks import Linear
 
 _POINTS = 32
-_WANTED = 8
+_STEPS = 80
 _ROUGH = 1e-4
 """Relative accuracy of the inverse gaps: the roots that matter are refined afterwards."""
 
@@ -38,8 +40,6 @@ def interpolation(at: np.ndarray, nodes: np.ndarray, weight: np.ndarray) -> np.n
 
 def roots_near(linear: Linear, shift: complex) -> np.ndarray:
     """Approximate characteristic roots nearest to ``shift``, by Arnoldi's method on the inverse."""
-    from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
-
     n, s = linear.regions, linear.states
     size = n * s
     longest = max([float(e.delay[e.gain != 0].max(initial=0.0)) for c in linear.channels for e in c.edges], default=0.0)
@@ -75,12 +75,28 @@ def roots_near(linear: Linear, shift: complex) -> np.ndarray:
         now = lu_solve(factors, (wanted[0] - arriving(part)).reshape(size)).reshape(s, n)
         return (part + follow[:, None, None] * now).reshape(-1)
 
-    total = (_POINTS + 1) * size
-    operator = LinearOperator((total, total), matvec=inverse, dtype=np.complex128)
-    first = np.random.default_rng(0).normal(size=total).astype(np.complex128)
-    try:
-        found = eigs(operator, k=min(_WANTED, total - 2), v0=first, tol=_ROUGH, return_eigenvectors=False)
-    except ArpackError as error:
-        found = getattr(error, "eigenvalues", np.zeros(0))
-    found = np.asarray(found, np.complex128)
+    found = _arnoldi(inverse, (_POINTS + 1) * size)
     return shift + 1.0 / found[found != 0]
+
+
+def _arnoldi(operator: Callable[[np.ndarray], np.ndarray], size: int) -> np.ndarray:
+    """The largest eigenvalues, as far as some steps of Arnoldi's method without restarts settle them."""
+    steps = min(_STEPS, size)
+    basis = np.zeros((steps + 1, size), np.complex128)
+    hessenberg = np.zeros((steps + 1, steps), np.complex128)
+    start = np.random.default_rng(0).normal(size=size)
+    basis[0] = start / np.linalg.norm(start)
+    for k in range(steps):
+        after = operator(basis[k])
+        for _ in range(2):  # twice is enough for orthogonality
+            overlap = basis[: k + 1].conj() @ after
+            hessenberg[: k + 1, k] += overlap
+            after = after - overlap @ basis[: k + 1]
+        hessenberg[k + 1, k] = np.linalg.norm(after)
+        if abs(hessenberg[k + 1, k]) < 1e-13 * abs(hessenberg[: k + 1, : k + 1]).max():
+            steps = k + 1
+            break
+        basis[k + 1] = after / hessenberg[k + 1, k]
+    values, vectors = np.linalg.eig(hessenberg[:steps, :steps])
+    unsettled = np.abs(hessenberg[steps, steps - 1] * vectors[-1]) if steps < len(basis) else np.zeros(len(values))
+    return values[unsettled <= _ROUGH * np.abs(values)]

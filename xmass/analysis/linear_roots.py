@@ -18,10 +18,10 @@ from xmass.analysis.linear_quadrature import integrate
 from xmass.analysis.linear_transfer import log_slope
 
 _STEPS = 20
-_ROUNDS = 8
+_ROUNDS, _FEW_ROUNDS = 8, 2
 _SEEDS = 6
 _SMALL = 64
-"""Unknowns of a network that is small enough for a second count."""
+"""Unknowns of a network that is small enough for many counts."""
 _MARKED = 24
 """Roots whose frequencies become edges of panels; the panels are halved where the others are."""
 _COUNT_TOLERANCE = 0.05
@@ -39,7 +39,7 @@ def rightmost(linear: Linear) -> Rightmost:
     """The rightmost root [1/ms]; of a pair the one with positive frequency.
 
     With delays the roots right of the imaginary axis are counted in every case, so that stability is shown. That a stable root is the
-    rightmost one is shown by a count just right of it where the network is small.
+    rightmost one is shown by a count just right of it.
     """
     known = np.linalg.eigvals(linear.jacobian())
     order = np.argsort(-known.real)
@@ -53,7 +53,7 @@ def rightmost(linear: Linear) -> Rightmost:
     starts = list(_apart(np.abs(near.imag) * 1j + near.real, len(near)))
     starts = sorted(starts, key=lambda z: -z.real)[:3]
     roots: list[complex] = []
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS if len(known) <= _SMALL else _FEW_ROUNDS):
         for start in starts:
             found = newton(linear, start)
             if found is not None:
@@ -62,8 +62,8 @@ def rightmost(linear: Linear) -> Rightmost:
             break
         best = max(roots, key=lambda z: z.real)
         near = np.concatenate([near, np.array(roots, np.complex128)])
-        if inside or len(known) > _SMALL:
-            return Rightmost(best, (best.real > 0) == (inside > 0), near)
+        if inside:
+            return Rightmost(best, best.real > 0, near)
         line = best.real + max(0.02 * abs(best.real), 1e-6 * size)
         beyond, peaks = count(linear, line, near)
         if beyond == 0:
