@@ -258,3 +258,10 @@ def test_a_run_in_two_parts_is_the_run_in_one(lone, cut):
 def test_a_negative_delay_is_refused():
     with pytest.raises(ValueError, match=r"delay_ei.*zero or more"):
         xm.Simulator(xm.WilsonCowanDelayedStep(delay_ei=-1.0), dt=0.1).run(1.0)
+
+
+def test_a_past_that_does_not_fit_is_refused_before_anything_runs():
+    sim = xm.Simulator(xm.WilsonCowanDelayedStep(delay_ee=2500.0), dt=0.0001, regions=80)
+    sweep = xr.Dataset({"w_ee": ("w", np.linspace(10.0, 12.0, 16))})
+    with pytest.raises(ValueError, match=r"its past needs .* GB for 80 regions and 16 runs"):
+        xm.plan(sim, 1.0, sweep)

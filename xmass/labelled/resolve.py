@@ -53,7 +53,7 @@ from xmass.labelled.schema import (
     WEIGHTS,
 )
 from xmass.labelled.source import read_by
-from xmass.labelled.structure import Structures, plan_structures, structure_dims
+from xmass.labelled.structure import Structures, half_memory, plan_structures, structure_dims
 from xmass.labelled.suggest import nearest
 from xmass.labelled.units import dequantify, milliseconds
 from xmass.labelled.values import Dims, Value, to_value
@@ -377,7 +377,7 @@ def _program(
     ahead = 1 if reads_end else (0 if frozen else STAGES_AHEAD.get(config.method, 0))
     runs = int(np.prod(tuple(sizes.values()), dtype=np.int64))
     width = tile_width(config.tile, runs, structure_dims(config.system, values, sizes) if isinstance(config.system, Network) else (), sizes)
-    past = _past_steps(model, values, config)
+    past = _past_steps(model, values, config, width)
     structures = None
     if isinstance(config.system, Network) and couplings:
         structures = plan_structures(config.system, values, sizes, starts, dt=config.dt, width=width, ahead=ahead, least=past + 1)
@@ -415,13 +415,16 @@ def _program(
     return program, structures
 
 
-def _past_steps(model: NeuralMass, values: dict[str, Value], config: Config) -> int:
+def _past_steps(model: NeuralMass, values: dict[str, Value], config: Config, width: int) -> int:
     """The longest delay, in steps, with which a model reads its own past."""
     longest = max((float(values[p.delay].array.max()) for p in model.past), default=0.0)
     steps = round(longest / config.dt)
-    if steps * len(config.regions) * 8 > 2**32:
+    held = steps * len(config.regions) * width
+    needed = 8.0 * held * len({p.state for p in model.past})
+    if 2 * held >= 2**32 or needed > half_memory():  # rings of couplings are twice as long, with an index of 32 bits
         raise ValueError(
-            f"a delay inside the model is {longest:g} ms, {steps} steps of {config.dt:g} ms: more than can be held. Check its unit."
+            f"a delay inside the model is {longest:g} ms, {steps} steps of {config.dt:g} ms: its past needs {needed / 1e9:.3g} GB for "
+            f"{len(config.regions)} regions and {width} runs. Check its unit, or take a smaller Simulator(tile=)."
         )
     return steps
 

@@ -194,14 +194,14 @@ def _edges(weights: np.ndarray, exact: np.ndarray, rule: str) -> tuple[np.ndarra
 def _check_count(count: int, regions: int) -> None:
     """Plans of many connectomes or speeds fit into memory: about eight matrices of float64 each while they are made."""
     needed = 8 * 8 * count * regions**2
-    if needed > _memory():
+    if needed > half_memory():
         raise ValueError(
             f"{count} connectomes (or speeds, which are delays of their own) of {regions} regions need {needed / 1e9:.3g} GB to plan. "
             "Run them in parts, a selection of params each."
         )
 
 
-def _memory() -> float:
+def half_memory() -> float:
     """Half of the machine's memory, in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
 
@@ -209,7 +209,7 @@ def _memory() -> float:
 def _check_memory(steps: np.ndarray, slowest: float, dt: float, width: int) -> None:
     longest, regions = float(steps.max(initial=0)), steps.shape[-1]
     elements = regions * (2 * longest + 64) * width
-    if elements > _INDEX_LIMIT or elements * 8 > _memory():
+    if elements > _INDEX_LIMIT or elements * 8 > half_memory():
         raise ValueError(
             f"the longest delay is {longest * dt:g} ms, {longest:.3g} steps of {dt:g} ms: its history needs "
             f"{elements * 8 / 1e9:.3g} GB for {regions} regions and {width} runs. "
