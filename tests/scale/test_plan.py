@@ -84,3 +84,16 @@ def test_memory_grows_with_chunks_and_not_with_duration_of_a_reduction():
     small, large = (xm.plan(network(), 1e4, sweep(20, 2), monitors=["x"], chunks={"a": n}).memory for n in (1, 20))
     assert large - small >= xm.plan(network(), 1e4, sweep(20, 2), monitors=["x"]).total_nbytes * 19 / 20
     assert np.isfinite(small)
+
+
+def test_memory_counts_a_history_for_every_signal_that_is_delayed():
+    dims = ("region", "region_other")
+    sc = xr.Dataset({"weights": (dims, np.ones((20, 20))), "distances": (dims, np.full((20, 20), 5000.0))})
+
+    def memory(coupling):
+        sim = xm.Simulator(xm.Network(xm.KuramotoStep(), sc, speed=1.0, coupling=coupling), dt=0.1, tile=16)
+        return xm.plan(sim, 1.0, xr.Dataset({"coupling.k": ("k", np.linspace(0.0, 1.0, 16))}), monitors=["theta"]).memory
+
+    # The sine is taken apart into two signals beside the phase itself, each with two times 50 001 steps of 20 regions and 16 runs.
+    more = memory(xm.SineCoupling()) - memory(xm.AdditiveCoupling(source="theta", target="theta"))
+    assert more >= 2 * 2 * 50_001 * 20 * 16 * 4

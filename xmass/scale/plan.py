@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import xarray as xr
 
+from xmass.core.signal import contracted, raw_key
 from xmass.labelled.execute import cores, execute, tiles_of
 from xmass.labelled.monitors import Monitors
 from xmass.labelled.resolve import Config, Request, Resolved, resolve
@@ -177,7 +178,8 @@ def tile_bytes(resolved: Resolved) -> int:
     series += sum(entries * (n.timing.frame + o.memory(entries)) for n, (entries, o) in zip(nodes, held, strict=True))
     rows = -(-series // program.regions) + len(program.tapes) * steps + 4 * len(program.model.states)
     if program.delay is not None:
-        rows += program.delay.row * len({link.coupling.source for link in program.delayed})
+        rings = {raw_key(link.coupling.source) for link in program.delayed} | {key for key, _ in contracted(program)}
+        rows += program.delay.row * len(rings)
     rows += program.history * len(program.remembered)
     draws = 2 * len(program.noises) * steps * 4
     return row * (rows * item + draws) + len(program.stimuli) * call * row * (item + 8)
