@@ -46,6 +46,8 @@ LABELS = {"region": ["p", "q", "r"], "region_other": ["p", "q", "r"]}
 STEPS = {xm.CoombesByrneSynapseStep: 0.01, xm.EpileptorStep: 0.01, xm.LorenzStep: 0.01}
 """Steps [ms] of models that need a smaller one than 0.1."""
 WEIGHTS = np.array([[0.0, 1.0, 0.5], [0.3, 0.0, 0.2], [0.9, 0.4, 0.0]])
+SHORT = {xm.FunctionalConnectivityDynamics: {"window": 1.0, "stride": 0.3}}
+"""Times that fit into a run of 3 ms."""
 GAIN = xr.DataArray([[1.0, -0.5, 0.2], [0.3, 0.4, 0.0]], dims=("sensor", "region"), coords={"region": LABELS["region"]})
 SC = xr.Dataset({"weights": (("region", "region_other"), WEIGHTS), "distances": (("region", "region_other"), 4.0 * (WEIGHTS > 0))}, LABELS)
 
@@ -130,7 +132,7 @@ def make(cls, **values):
             required["dim"] = f"{cls.__name__}_sensor"
         elif f.metadata.get("dims"):
             required[f.name] = 0.04
-    return cls(**{**required, **values})
+    return cls(**{**required, **SHORT.get(cls, {}), **values})
 
 
 def simulator(cls, **options):
@@ -369,7 +371,7 @@ def test_gradients_of_an_observation_are_finite(cls):
         p = {name: jnp.asarray(v.reshape(-1, 1) if v.ndim else v, jnp.float64) for name, v in values.items()}
 
         def seen(p, x):
-            observation = replace(make(cls).fitted(0.1, rows), p)
+            observation = replace(make(cls).fitted(0.1, 0, rows), p)
             timing = observation.timing(0.1)
             zero = jnp.int32(0)
             block = Block(x, zero, jnp.int32(rows), zero, zero, jnp.bool_(True), jnp.ones_like(x))

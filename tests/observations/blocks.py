@@ -18,7 +18,7 @@ def fed(observation, series, size, *, row=1.0, keep=0):
     ``keep`` rows at the start are a transient. Float64.
     """
     with jax.enable_x64(True):
-        observation = plain_times(observation).fitted(row, len(series) - keep)
+        observation = plain_times(observation).fitted(row, keep, len(series))
         timing = observation.timing(row)
         name = f"{observation.name}."
         params = {name + d.name: jnp.asarray(parameter_value(observation, d.name), jnp.float64) for d in declared_parameters(observation)}

@@ -86,3 +86,42 @@ def test_haemodynamic_parameters_are_parameters():
     assert float(abs(run.isel(tau=0) - run.isel(tau=1)).max()) > 1e-3
     alone = sim.run(10_000.0, monitors={"b": bold}, inputs={"x": 0.005}, initial={"x": 0.0}).b
     np.testing.assert_allclose(run.isel(tau=0, V0=0), alone, rtol=1e-13)
+
+
+def test_every_region_may_have_a_haemodynamics_of_its_own():
+    regions = ["l", "m", "r"]
+    sim = xm.Simulator(xm.HopfStep(a=-0.05, w=0.05, noise_x=xm.WhiteNoise(sigma=0.05)), dt=1.0, regions=regions, precision="float64")
+    values = {
+        "tau": [0.8, 0.98, 1.4],
+        "kappa": [0.65, 0.5, 0.8],
+        "alpha": [0.32, 0.2, 0.4],
+        "rho": [0.34, 0.4, 0.3],
+        "V0": [0.02, 0.03, 0.04],
+    }
+    turned = {n: xr.DataArray(v[::-1], dims="region", coords={"region": regions[::-1]}) for n, v in values.items()}
+    bold = xm.BOLDSignal(of="x", tr=500.0, **turned)
+    whole = sim.run(20_000.0, monitors={"x": "x", "b": bold}, seed=1)
+    swept = sim.run(
+        20_000.0, xr.Dataset({f"bold.{n}": v for n, v in turned.items()}), monitors={"b": xm.BOLDSignal(of="x", tr=500.0)}, seed=1
+    )
+    np.testing.assert_array_equal(swept.b, whole.b)
+    stored = xm.observe(whole[["x"]], {"b": bold}).b
+    np.testing.assert_allclose(stored, whole.b, rtol=1e-12, atol=1e-18)
+    for i, name in enumerate(regions):
+        alone = xm.BOLDSignal(of="x", tr=500.0, **{n: v[i] for n, v in values.items()})
+        one = sim.run(20_000.0, monitors={"b": alone}, seed=1).b
+        np.testing.assert_allclose(whole.b.sel(region=name), one.sel(region=name), rtol=1e-12, atol=1e-18)
+    # a cohort: a map of its own for each subject
+    cohort = xr.concat([turned["tau"], 1.2 * turned["tau"]], xr.DataArray(["s1", "s2"], dims="subject", name="subject"))
+    two = sim.run(5000.0, xr.Dataset({"bold.tau": cohort}), monitors={"b": xm.BOLDSignal(of="x", tr=500.0)}, seed=1).b
+    assert two.dims == ("subject", "b_time", "region") and float(abs(two[0] - two[1]).max()) > 1e-6
+
+
+def test_the_box_of_the_requirement():
+    # 1 s of 0.001: peak 3.6 s after onset, undershoot at 9.6 s
+    z = np.zeros((15_000, 1))
+    z[:1000] = 0.001
+    bold = respond(z)
+    t = seconds(bold)
+    assert t[bold.values[:, 0].argmax()] == pytest.approx(3.6, abs=0.05)
+    assert t[bold.values[:, 0].argmin()] == pytest.approx(9.6, abs=0.1)

@@ -75,8 +75,11 @@ class Observation(eqx.Module):
         """Of named leaves that are ``(size, region, run)``, the size."""
         return {}
 
-    def fitted(self, row: float, rows: int) -> Observation:
-        """The observation for input rows ``row`` ms apart, ``rows`` of which count (0: not known), with static fields set by them."""
+    def fitted(self, row: float, first: int, last: int) -> Observation:
+        """The observation for input rows ``row`` ms apart, with static fields set by that.
+
+        Rows from ``first`` (counted from 0) up to ``last``, which is not one, come after the transient; both are 0 where that is not known.
+        """
         return self
 
     def axes(self) -> dict[str, tuple[Any, str]]:
@@ -103,7 +106,7 @@ class Observation(eqx.Module):
         """Result of a reduction, run axis last."""
         raise NotImplementedError(f"{type(self).__name__} must define value(self, state).")
 
-    def record(self) -> dict[str, str]:
+    def record(self) -> dict[str, Any]:
         """Further attributes of the result, such as how the series was preprocessed."""
         return {}
 

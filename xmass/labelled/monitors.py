@@ -18,7 +18,7 @@ from xmass.labelled.schema import BATCH, DIVERGED, LAG, LONG_NAME, REGION, REGIO
 from xmass.labelled.source import surroundings
 from xmass.labelled.suggest import nearest
 from xmass.labelled.tracing import trace
-from xmass.labelled.units import canonical, milliseconds, to_declared
+from xmass.labelled.units import canonical, factor, milliseconds, to_declared
 from xmass.observations import Subsample
 
 _TAKEN = (TIME, REGION, REGION_OTHER, BATCH, LAG, SEED, DIVERGED)
@@ -43,7 +43,7 @@ class Monitor(NamedTuple):
     """Unit of its coordinate: that of the period as it was given."""
     dims: tuple[str, ...]
     """Dims that are no run dims: the clock and region of a series, those of a reduction."""
-    attrs: dict[str, str]
+    attrs: dict[str, Any]
 
 
 class Graph(NamedTuple):
@@ -173,9 +173,15 @@ class _Builder:
     """Collects nodes; equal observations of the same input become one."""
 
     def __init__(
-        self, base: float, sources: dict[str, Source], units: dict[str, str], spaces: Mapping[str, str], span: tuple[int, int]
+        self,
+        base: float,
+        sources: dict[str, Source],
+        units: dict[str, str],
+        spaces: Mapping[str, str],
+        span: tuple[int, int],
+        clock: str,
     ) -> None:
-        self.base, self.sources, self.units, self.spaces, self.span = base, sources, units, spaces, span
+        self.base, self.sources, self.units, self.spaces, self.span, self.clock = base, sources, units, spaces, span, clock
         self.nodes: list[Node] = []
         self.observed: list[Observed] = []
         self.unit_of_node: list[str] = []
@@ -205,7 +211,7 @@ class _Builder:
             )
         first, last = (step // period_in for step in self.span)
         try:
-            observation = observation.fitted(self.base * period_in, last - first)
+            observation = observation.fitted(self.base * period_in, first, last)
             timing = observation.timing(self.base * period_in)
         except ValueError as error:
             raise ValueError(f"monitor {key!r}: {error}") from None
@@ -234,6 +240,10 @@ class _Builder:
         """Dim of a source or series beside time; empty if it has none."""
         return self.spaces.get(input_.name, REGION) if isinstance(input_, Source) else self.observed[input_].space
 
+    def clock_of(self, input_: Source | int) -> str:
+        """Unit of the times of a source or series."""
+        return self.clock if isinstance(input_, Source) else self.clock_unit_of_node[input_]
+
     def entries(self, space: str) -> int:
         """Size of a series beside time; 0: as many as regions."""
         return 0 if space == REGION else (len(self.labels[space]) if space else 1)
@@ -242,6 +252,9 @@ class _Builder:
         """Dims of a reduction; the labels of its own ones are kept."""
         observation, _, given, _ = self.observed[index]
         for dim, (values, unit) in observation.axes().items():
+            if unit == "ms":
+                unit = self.clock_of(self.nodes[index].input)
+                values = np.asarray(values) / factor(unit, "ms")
             self.label(xr.DataArray(values, dims=dim, attrs=unit_attrs(unit, "")), key)
         named = {REGION: given, REGION_OTHER: f"{given}_other"} if given else {REGION: "", REGION_OTHER: ""}
         dims = tuple(named.get(dim, dim) for dim in observation.dims)
@@ -344,13 +357,14 @@ def graph_of(
     span: tuple[int, int],
     labels: Mapping[str, xr.DataArray] | None = None,
     spaces: Mapping[str, str] | None = None,
+    clock: str = "ms",
 ) -> Graph:
     """The graph of named monitors over sources with a common period of ``base`` ms.
 
     ``span`` are the first and last-plus-one sample that count, ``spaces`` the dim of each source that is not ``region``, and
-    ``labels`` the coordinates of those dims.
+    ``labels`` the coordinates of those dims. ``clock`` is the unit of the times of the sources.
     """
-    builder = _Builder(base, sources, units, spaces or {}, span)
+    builder = _Builder(base, sources, units, spaces or {}, span, clock)
     builder.labels |= labels or {}
     found = []
     for name, what in wanted.items():
@@ -363,7 +377,10 @@ def graph_of(
             index = builder.observation(what, name)
             reduces = builder.observations[index].reduces
             period = builder.nodes[index].period * base
-            attrs = unit_attrs(builder.unit_of_node[index], f"{type(what).__name__} of {_describe(what.of)}") | what.record()
+            attrs = (
+                unit_attrs(builder.unit_of_node[index], f"{type(what).__name__} of {_describe(what.of)}")
+                | builder.observations[index].record()
+            )
             clock = "" if reduces else f"{name}_{TIME}"
             space = builder.observed[index].space
             inner = builder.dims_of(index, name) if reduces else (clock, *((space,) if space else ()))

@@ -44,7 +44,9 @@ def observe_stored(ds: xr.Dataset, monitors: Monitors) -> xr.Dataset:
     labels = {s: _labels(ds, s) for n in names if (s := spaces[n]) not in ("", REGION)}
     sources = {n: Source("state", n) for n in names}
     span = (first, first + len(given))
-    graph = _on_clock(graph_of(wanted, sources, units, meanings, row, 1, span=span, labels=labels, spaces=spaces), ds, dim)
+    clock = canonical(ds[dim].attrs.get(UNITS, "ms"))
+    graph = graph_of(wanted, sources, units, meanings, row, 1, span=span, labels=labels, spaces=spaces, clock=clock)
+    graph = _on_clock(graph, ds, dim)
     _check_start(graph, first, len(given), row, dim, scale)
     inputs = [n.input for n in graph.nodes if isinstance(n.input, Source)]
     functions = any(s.kind == "function" for s in inputs)
@@ -297,7 +299,7 @@ def _label(
         attrs = dict(monitor.attrs)
         if not monitor.clock:
             sizes = (graph.size(d, len(regions)) for d in monitor.dims)
-            values = np.moveaxis(reductions[monitor.node], -1, 0).reshape(*dims.shape, *sizes)
+            values = np.moveaxis(reductions[monitor.node], -1, 0).reshape((*dims.shape, *sizes))
             coords |= {d: graph.labels[d] for d in monitor.dims if d in graph.labels}
             variables[monitor.name] = xr.DataArray(values, dims=(*lead, *monitor.dims), attrs=attrs)
             if REGION_OTHER in monitor.dims:

@@ -82,7 +82,7 @@ class HRFBold(Observation):
         if not isinstance(self.kernel, ResponseKernel):
             raise TypeError(f"kernel={self.kernel!r}, needs a kernel such as xm.MixtureOfGammas() or xm.Gamma(tau=1.2).")
 
-    def fitted(self, row: float, rows: int) -> HRFBold:
+    def fitted(self, row: float, first: int, last: int) -> HRFBold:
         timing = self.timing(row)
         steps, length = timing.period // timing.frame, row * timing.frame
         ahead = math.ceil(round(self.kernel.duration / _SECONDS / length) / steps)
