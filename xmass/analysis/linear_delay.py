@@ -89,9 +89,9 @@ def _arnoldi(operator: Callable[[np.ndarray], np.ndarray], size: int) -> np.ndar
     for k in range(steps):
         after = operator(basis[k])
         for _ in range(2):  # twice is enough for orthogonality
-            overlap = basis[: k + 1].conj() @ after
+            overlap = np.einsum("ks,s->k", basis[: k + 1].conj(), after)  # for so few numbers quicker than threads of BLAS
             hessenberg[: k + 1, k] += overlap
-            after = after - overlap @ basis[: k + 1]
+            after = after - np.einsum("k,ks->s", overlap, basis[: k + 1])
         hessenberg[k + 1, k] = np.linalg.norm(after)
         if abs(hessenberg[k + 1, k]) < 1e-13 * abs(hessenberg[: k + 1, : k + 1]).max():
             steps = k + 1
