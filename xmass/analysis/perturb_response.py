@@ -53,7 +53,7 @@ def evoked_response(
 
     Notes
     -----
-    Global mean field power: Lehmann and Skrandis 1980, doi:10.1016/0013-4694(80)90419-8.
+    Global mean field power: Lehmann and Skrandies 1980, doi:10.1016/0013-4694(80)90419-8.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def perturbational_complexity(
     make a binary matrix, its regions sorted by their number of significant samples (most first) and read time by time. With the c words of
     Lempel and Ziv 1976, doi:10.1109/TIT.1976.1055501, its L entries, the fraction p of ones and H = -p log2 p - (1 - p) log2(1 - p), PCI is
     c log2(L) / (L H). Words may go on from one time to the next. PCI depends on sampling, number of regions and of trials: hold these
-    equal in a comparison. Casali et al. do not use it where H is below 0.08, about 1 % of the entries: see ``source_entropy``.
+    equal in a comparison. Where H is low it is large and says nothing: leave out what is below 0.08, 1 % of the entries.
 
     Examples
     --------
