@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
+from jax import lax
 
 from xmass.core.model import Value, parameter
 
@@ -199,4 +199,4 @@ class MixtureOfGammas(ResponseKernel):
 
 def _density(x: Any, shape: Any) -> Any:
     """x^(shape - 1) e^-x / Gamma(shape)."""
-    return _power(x, shape - 1.0) * jnp.exp(-x - gammaln(jnp.asarray(shape)))
+    return _power(x, shape - 1.0) * jnp.exp(-x - lax.lgamma(jnp.asarray(shape)))
