@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import lu_factor, lu_solve
 
 from xmass.analysis.linear_blocks import Linear
 from xmass.analysis.linear_delay import roots_near
@@ -93,6 +92,8 @@ def _apart(values: np.ndarray, most: int) -> np.ndarray:
 
 def newton(linear: Linear, start: complex) -> complex | None:
     """A root near to a start, by inverse iteration on the characteristic matrix; None if it does not settle."""
+    from scipy.linalg import lu_factor, lu_solve
+
     z, scale = start, max(abs(start), 1e-12)
     identity = np.eye(linear.regions * linear.states)
     vector = np.random.default_rng(0).normal(size=(len(identity), 2)) @ np.array([1.0, 1.0j])

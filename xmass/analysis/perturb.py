@@ -7,12 +7,11 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import xarray as xr
-from scipy.stats import rankdata
 
 from xmass.analysis.connectivity import one_chunk
 from xmass.labelled.connectome import connectome_weights
 from xmass.labelled.regions import align_regions, repeated_labels
-from xmass.labelled.schema import LONG_NAME, MATRIX_DIMS, REGION, REGION_OTHER, UNITS, WEIGHTS
+from xmass.labelled.schema import LONG_NAME, MATRIX_DIMS, REGION, REGION_OTHER, TIME, UNITS, WEIGHTS
 from xmass.labelled.term import amplitude_of
 from xmass.labelled.units import dequantify, to_declared
 
@@ -86,8 +85,8 @@ def lesion(
     labels = weights[REGION].values.tolist() if REGION in weights.coords else list(range(weights.sizes[REGION]))
     if (regions is None) == (edges is None):
         raise ValueError("lesion needs regions=[...] or edges=[(region, region_other), ...], one of them.")
-    lost = amplitude_of(fraction, "fraction")
-    wrong = [d for d in lost.dims if d in (LESION, *MATRIX_DIMS)]
+    wrong = [d for d in (LESION, TIME, *MATRIX_DIMS) if isinstance(fraction, xr.DataArray) and d in fraction.dims]
+    lost = xr.DataArray(0.0) if wrong else amplitude_of(fraction, "fraction")
     if wrong or UNITS in lost.attrs or not bool(((lost >= 0) & (lost <= 1)).all()):
         raise ValueError(
             f"fraction={fraction!r}, needs numbers from 0 (intact) to 1 (removed) without a unit, alone or over a dim of their own: "
@@ -212,6 +211,7 @@ def _names_of(entries: Iterable[Any] | Mapping[str, Iterable[Any]], what: str) -
 def _region_masks(regions: Any, labels: list[Any]) -> tuple[list[str], np.ndarray]:
     names, masks = [], []
     for name, entry in _names_of(regions, "regions"):
+        entry = _plain(entry)
         members = list(entry) if isinstance(entry, Sequence | np.ndarray | xr.DataArray) and not isinstance(entry, str) else [entry]
         if not members or (name is not None and isinstance(entry, str)):
             raise TypeError(f"the lesion {name!r} has {entry!r}, needs a list of regions, one or more.")
@@ -242,7 +242,8 @@ def _edge_masks(edges: Any, labels: list[Any], weights: xr.DataArray, *, directe
 
 
 def _plain(label: Any) -> Any:
-    return label.item() if isinstance(label, np.generic | np.ndarray | xr.DataArray) else label
+    """A label as Python has it, where it is an entry of an array."""
+    return label.item() if isinstance(label, np.generic | np.ndarray | xr.DataArray) and label.ndim == 0 else label
 
 
 def _place(label: Any, labels: list[Any]) -> int:
@@ -265,6 +266,8 @@ def _ends(parameter_range: Any) -> tuple[xr.DataArray, xr.DataArray]:
 
 def _position(values: np.ndarray, *, scale: Scale, name: str) -> np.ndarray:
     """Where each region is between the lowest, 0, and the highest, 1."""
+    from scipy.stats import rankdata
+
     values = np.asarray(values, np.float64)
     if bad := int((~np.isfinite(values)).sum()):
         raise ValueError(f"{name} is NaN or infinite in {bad} of {values.size} places, needs a number for each region: fill them first.")
