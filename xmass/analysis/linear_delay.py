@@ -39,6 +39,8 @@ def interpolation(at: np.ndarray, nodes: np.ndarray, weight: np.ndarray) -> np.n
 
 def roots_near(linear: Linear, shift: complex) -> np.ndarray:
     """Approximate characteristic roots nearest to ``shift``, by Arnoldi's method on the inverse."""
+    from scipy.linalg import lu_factor, lu_solve
+
     n, s = linear.regions, linear.states
     size = n * s
     longest = max([float(e.delay[e.gain != 0].max(initial=0.0)) for c in linear.channels for e in c.edges], default=0.0)
