@@ -121,6 +121,11 @@ def test_a_dim_of_fractions_and_subjects_and_lazy_weights():
     lazy = xm.lesion(subjects.chunk({"subject": 1}), regions=["A", "B"], fraction=fraction).weights
     assert lazy.chunks is not None
     xr.testing.assert_identical(lazy.compute(), cut)
+    xr.testing.assert_identical(xm.lesion(sc, regions=sc.region), xm.lesion(sc, regions=NAMES))
+    xr.testing.assert_identical(xm.lesion(sc, regions=[sc.region[:2], sc.region.values[2]]), xm.lesion(sc, regions=[["A", "B"], "C"]))
+    unlabelled = xm.lesion(sc.drop_vars(["region", "region_other"]), regions=[0, [1, 2]])
+    assert unlabelled.lesion.values.tolist() == ["none", "0", "1+2"]
+    np.testing.assert_array_equal(unlabelled.weights[1:], xm.lesion(sc, regions=["A", ["B", "C"]]).weights[1:])
     shuffled = sc.weights.sel(region_other=["C", "A", "D", "B"])
     xr.testing.assert_identical(xm.lesion(shuffled, regions=["A"]), xm.lesion(sc, regions=["A"]))
 
@@ -133,6 +138,10 @@ def test_lesions_with_delays_and_out_of_core(tmp_path):
     whole = sim.run(30.0, cut, monitors=["x"], initial={"x": 1.0})
     lazy = sim.run(30.0, cut, monitors=["x"], initial={"x": 1.0}, chunks={"lesion": 2})
     np.testing.assert_allclose(lazy.x.compute(), whole.x, rtol=1e-12)
+    xr.testing.assert_equal(xm.rerun(whole).x, whole.x)
+    stored = sim.run_to_zarr(tmp_path / "lesions.zarr", 30.0, cut, monitors=["x"], initial={"x": 1.0}, chunks={"lesion": 2})
+    assert stored.lesion.values.tolist() == ["none", *NAMES]
+    np.testing.assert_allclose(stored.x.compute(), whole.x, rtol=1e-12)
     # alone, A decays as in a network of one
     alone = xm.Simulator(xm.LinearStep(gamma=GAMMA), dt=0.5, precision="float64").run(30.0, monitors=["x"], initial={"x": 1.0})
     np.testing.assert_allclose(whole.x.sel(lesion="A", region="A"), alone.x.isel(region=0), rtol=1e-12)
@@ -159,6 +168,7 @@ def test_lesions_with_delays_and_out_of_core(tmp_path):
         ({"regions": ["A"], "fraction": float("nan")}, ValueError, "NaN"),
         ({"regions": ["A"], "fraction": 1.0 * u.ms}, ValueError, "without a unit"),
         ({"regions": ["A"], "fraction": xr.DataArray([0.1] * 4, dims="region")}, ValueError, "dim of their own"),
+        ({"regions": ["A"], "fraction": xr.DataArray([0.1] * 4, dims="time")}, ValueError, "dim of their own"),
     ],
 )
 def test_lesions_that_are_refused(arguments, error, message):
