@@ -12,7 +12,7 @@ from xmass.analysis.align import align_regions, align_shared
 from xmass.analysis.arrays import off_diagonal, pearson
 from xmass.analysis.distributions import ks_statistic
 from xmass.labelled import schema
-from xmass.viz.matrices import draw_fc, fc_of, label_when_placed
+from xmass.viz.matrices import draw_fc, fc_of, label_when_placed, matrix_size
 from xmass.viz.panels import Bar, axes_for, draw_panels
 from xmass.viz.style import ACCENT, COLOURS, DASHES, label_matrix_axes, root_figure
 
@@ -111,10 +111,12 @@ def plot_comparison(
             _distributions(panel, a, b, span)
         return None
 
-    size = {"pairs": (7.4, 6.4), "scatter": (5.0, 5.0), "distributions": (5.6, 3.8)}[kind]
+    size = {"pairs": matrix_size(ours), "scatter": (5.0, 5.0), "distributions": (5.6, 3.8)}[kind]
     size = size if col is None else (3.9, 3.3 if kind == "distributions" else 3.9)
-    has_col = ours if col in ours.dims else theirs
-    made = draw_panels(draw, has_col, call="plot_comparison", col=col, ax=ax, title=title, size=size, share=kind != "pairs")
+    both_square, has_col = kind != "distributions", ours if col in ours.dims else theirs
+    made = draw_panels(
+        draw, has_col, call="plot_comparison", col=col, ax=ax, title=title, size=size, share=kind != "pairs", square=both_square
+    )
     if kind == "pairs":
         panels = [a for a in made.axes if a.images] if isinstance(made, Figure) else [made]
         label_when_placed(root_figure(panels[0]), panels, [ours] * len(panels))
@@ -157,7 +159,7 @@ def plot_fc_comparison(
     """
     ours, theirs = fc_of(simulated, "plot_fc_comparison"), fc_of(recorded, "plot_fc_comparison")
     theirs = align_regions(theirs, ours, what="plot_fc_comparison")
-    axes = axes_for(3, ax, size=(5.3, 5.0), share=False, call="plot_fc_comparison")
+    axes = axes_for(3, ax, size=(5.3, 5.0), share=False, square=True, call="plot_fc_comparison")
     figure = root_figure(axes[0])
     for panel, matrix, side in zip(axes, (ours, theirs), ("simulated", "recorded"), strict=False):
         image = draw_fc(panel, matrix)

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xmass.labelled import schema
-from xmass.viz.matrices import draw_matrix, label_when_placed, norm_of
+from xmass.viz.matrices import draw_matrix, label_when_placed, matrix_size, norm_of
 from xmass.viz.panels import axes_for
 from xmass.viz.style import SEQUENTIAL, axis_label, labels_along, need_dims, root_figure
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CENTRES, XYZ = "centres", "xyz"
-PLANES = (("from above", "x", "y", "z"), ("from behind", "x", "z", "y"), ("from the right", "y", "z", "x"))
+PLANES = (("x", "y", "z"), ("x", "z", "y"), ("y", "z", "x"))
+"""What goes across, up, and towards the reader."""
 LABELLED = 16  # more names than this cover the picture
 
 
@@ -36,7 +37,8 @@ def plot_connectome(
     ----------
     connectome : Dataset
         ``weights(region, region_other)``, optionally ``distances(region, region_other)`` and ``centres(region, xyz)``; no other
-        dims. The labels of ``xyz`` are x (to the right), y (to the front) and z (up); without labels they are in this order.
+        dims. The labels of ``xyz`` are x, y and z; without labels they are in this order. Where x goes to the right, y to the front
+        and z up, the planes are seen from above, from behind and from the right.
     view : {"planes", "matrices"}, optional
         By default planes if there are ``centres``.
     edges : int
@@ -64,7 +66,7 @@ def plot_connectome(
     >>> import xmass as xm
     >>> sc = xm.datasets.load_dataset("example_connectome")
     >>> [ax.get_title() for ax in xm.viz.plot_connectome(sc).axes[:3]]
-    ['from above', 'from behind', 'from the right']
+    ['xy plane', 'xz plane', 'yz plane']
     >>> [ax.get_title() for ax in xm.viz.plot_connectome(sc, view="matrices").axes[:2]]
     ['weights', 'distances']
     """
@@ -84,7 +86,7 @@ def plot_connectome(
 def _matrices(connectome: xr.Dataset, ax: Sequence[Axes] | None) -> Figure:
     names = [name for name in (schema.WEIGHTS, schema.DISTANCES) if name in connectome]
     matrices = {name: need_dims(connectome[name], schema.MATRIX_DIMS, f"plot_connectome, {name!r},") for name in names}
-    axes = axes_for(len(names), ax, size=(7.6, 6.8), share=False, call="plot_connectome")
+    axes = axes_for(len(names), ax, size=matrix_size(matrices[names[0]]), share=False, square=True, call="plot_connectome")
     figure = root_figure(axes[0])
     for panel, (name, matrix) in zip(axes, matrices.items(), strict=True):
         norm, logarithmic = norm_of(np.asarray(matrix.values, dtype=float), None if name == schema.WEIGHTS else False)
@@ -119,24 +121,24 @@ def _planes(connectome: xr.Dataset, edges: int, ax: Sequence[Axes] | None) -> Fi
     strength = values.sum(1)
     sizes = 12 + 90 * np.abs(strength) / max(float(np.abs(strength).max()), 1e-300)
     relative = np.abs(both[order]) / (np.abs(both[order]).max() if order.size else 1.0)
-    axes = axes_for(3, ax, size=(4.6, 4.6), share=False, call="plot_connectome")
+    axes = axes_for(3, ax, size=(4.4, 4.2), share=False, square=True, call="plot_connectome")
     figure = root_figure(axes[0])
     lines, half = None, 0.58 * float(np.nanmax(np.ptp(centres.values.astype(float), axis=0)))
     half = half if half > 0 else 1.0
     colours = LinearSegmentedColormap.from_list("edges", plt.get_cmap("YlGnBu")(np.linspace(0.35, 1.0, 64)))  # none is faint on paper
-    for panel, (name, across, up, depth) in zip(axes, PLANES, strict=True):
+    for panel, (across, up, depth) in zip(axes, PLANES, strict=True):
         at = np.stack([centres.sel({XYZ: across}).values, centres.sel({XYZ: up}).values], axis=1).astype(float)
         ends = np.stack([at[rows[order]], at[columns[order]]], axis=1)
         lines = LineCollection(list(ends), array=both[order], cmap=colours, norm=norm, linewidths=0.4 + 2.2 * relative, zorder=1)
         panel.add_collection(lines)
         away = centres.sel({XYZ: depth}).values.astype(float)
-        near = np.argsort(-away if name == "from behind" else away, kind="stable")  # those nearest to the reader are drawn last
+        near = np.argsort(-away if depth == "y" else away, kind="stable")  # those nearest to the reader are drawn last
         panel.scatter(at[near, 0], at[near, 1], s=sizes[near], color="0.15", edgecolors="white", linewidths=0.6, zorder=2)
         if len(at) <= LABELLED:
             for place, label in zip(at, labels_along(weights, schema.REGION), strict=True):
                 panel.annotate(label, place, xytext=(5, 5), textcoords="offset points", fontsize=7, zorder=3)
         shared = axis_label(centres, "{}")
-        panel.set(xlabel=shared.format(across), ylabel=shared.format(up), title=name, aspect="equal")
+        panel.set(xlabel=shared.format(across), ylabel=shared.format(up), title=f"{across}{up} plane", aspect="equal")
         middle = 0.5 * (at.min(0) + at.max(0))  # one scale in all planes
         panel.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half))
         panel.spines[["top", "right"]].set_visible(False)

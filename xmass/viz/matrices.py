@@ -83,8 +83,10 @@ def plot_connectivity(
         image = draw_matrix(panel, matrix.isel(where), DIVERGING if signed else SEQUENTIAL, norm, logarithmic)
         return Bar(image, axis_label(matrix, "value" if matrix.name is None else matrix.name))
 
-    size = (7.6, 6.8) if col is None else (4.4, 4.0)
-    made = draw_panels(draw, matrix, call="plot_connectivity", col=col, ax=ax, title=title, size=size, share=False, loc="center")
+    size = matrix_size(matrix) if col is None else (4.4, 4.0)
+    made = draw_panels(
+        draw, matrix, call="plot_connectivity", col=col, ax=ax, title=title, size=size, share=False, square=True, loc="center"
+    )
     return _labelled(made, matrix, col, ax)
 
 
@@ -132,9 +134,9 @@ def plot_functional_connectivity(
     def draw(panel: Axes, where: dict[Hashable, int]) -> Bar:
         return Bar(draw_fc(panel, matrix.isel(where)), "FC (Pearson r)")
 
-    size = (8.2, 7.2) if col is None else (4.4, 4.0)
+    size = matrix_size(matrix) if col is None else (4.4, 4.0)
     title = "functional connectivity" if title is None and col is None else title
-    made = draw_panels(draw, matrix, call="plot_fc", col=col, ax=ax, title=title, size=size, share=False, loc="center")
+    made = draw_panels(draw, matrix, call="plot_fc", col=col, ax=ax, title=title, size=size, share=False, square=True, loc="center")
     return _labelled(made, matrix, col, ax)
 
 
@@ -199,7 +201,7 @@ def plot_fcd(
         return Bar(image, "FCD (Pearson r)")
 
     size = (6.2, 5.2) if col is None else (3.8, 3.4)
-    return draw_panels(draw, matrix, call="plot_fcd", col=col, ax=ax, title=title, size=size, loc="center")
+    return draw_panels(draw, matrix, call="plot_fcd", col=col, ax=ax, title=title, size=size, square=True, loc="center")
 
 
 def fc_of(fc: xr.DataArray, call: str, col: Hashable | None = None) -> xr.DataArray:
@@ -208,6 +210,12 @@ def fc_of(fc: xr.DataArray, call: str, col: Hashable | None = None) -> xr.DataAr
     if schema.REGION_OTHER not in fc.dims and schema.REGION in fc.dims:
         fc = functional_connectivity(fc)
     return complete_matrix_labels(need_dims(fc, _with_col(schema.MATRIX_DIMS, col, fc), call))
+
+
+def matrix_size(matrix: xr.DataArray) -> tuple[float, float]:
+    """Inches for a matrix with its colour bar: more regions need more room for their labels."""
+    side = float(np.clip(2.5 + 0.05 * matrix.sizes[schema.REGION], 4.2, 7.2))
+    return side + 1.0, side
 
 
 def norm_of(values: np.ndarray, log: bool | None) -> tuple[Normalize, bool]:
@@ -225,9 +233,10 @@ def norm_of(values: np.ndarray, log: bool | None) -> tuple[Normalize, bool]:
     negative = finite.size > 0 and finite.min() < 0
     if log and (negative or not positive.size):
         raise ValueError("log=True got a matrix with negative or without positive values: leave log= out.")
-    spans = positive.size > 0 and not negative and positive.max() > 100 * positive.min()
+    low = float(np.quantile(positive, 0.01)) if positive.size else 0.0  # a few stray values do not set the scale
+    spans = positive.size > 0 and not negative and float(positive.max()) > 100 * low
     if log or (log is None and spans):
-        return LogNorm(np.quantile(positive, 0.01), positive.max()), True
+        return LogNorm(low, positive.max()), True
     high = float(np.abs(finite).max()) if finite.size else 1.0
     return (Normalize(-high, high) if negative else Normalize(float(finite.min()) if finite.size else 0.0, high)), False
 

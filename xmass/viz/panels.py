@@ -42,6 +42,7 @@ def draw_panels(
     title: str | None,
     size: tuple[float, float],
     share: bool = True,
+    square: bool = False,
     legend: Callable[[Axes], None] | None = None,
     loc: Literal["left", "center"] = "left",
 ) -> Axes | Figure:
@@ -63,6 +64,8 @@ def draw_panels(
         Width and height of a new panel in inches.
     share : bool
         Whether panels share their axes.
+    square : bool
+        Whether panels keep their aspect, so that a new figure leaves no gaps between them.
     legend : callable, optional
         Writes the legend, on the last panel of the first row.
     loc : {"left", "center"}
@@ -76,7 +79,7 @@ def draw_panels(
     if col is not None and col not in data.dims:
         raise ValueError(f"{call} got col={col!r}, needs one of the dims {tuple(data.dims)}.")
     count = 1 if col is None else data.sizes[col]
-    axes = axes_for(count, ax, size=size, share=share, call=call)
+    axes = axes_for(count, ax, size=size, share=share, square=square, call=call)
     bars = []
     for i, panel in enumerate(axes):
         bars.append(draw(panel, {} if col is None else {col: i}))
@@ -101,7 +104,9 @@ def draw_panels(
     return figure
 
 
-def axes_for(count: int, ax: Axes | Sequence[Axes] | None, *, size: tuple[float, float], share: bool, call: str) -> list[Axes]:
+def axes_for(
+    count: int, ax: Axes | Sequence[Axes] | None, *, size: tuple[float, float], share: bool, call: str, square: bool = False
+) -> list[Axes]:
     """The Axes that were given, one for each panel, or those of a new figure.
 
     Raises
@@ -119,7 +124,8 @@ def axes_for(count: int, ax: Axes | Sequence[Axes] | None, *, size: tuple[float,
     columns = min(count, COLUMNS)
     rows = -(-count // columns)
     inches = (size[0] * columns, size[1] * rows)
-    _, grid = plt.subplots(rows, columns, figsize=inches, layout="constrained", squeeze=False, sharex=share, sharey=share)
+    layout = "compressed" if square else "constrained"
+    _, grid = plt.subplots(rows, columns, figsize=inches, layout=layout, squeeze=False, sharex=share, sharey=share)
     for spare in grid.flat[count:]:
         spare.remove()
     return list(grid.flat[:count])
