@@ -61,7 +61,7 @@ def plot_comparison(
         ``(region, region_other)``, or series ``(time, region)``; the regions of ``recorded`` are brought to the order of
         ``simulated`` by label.
     kind : {"pairs", "scatter", "distributions"}
-        ``pairs``: simulated FC below the diagonal, recorded above it. ``scatter``: one point for each pair of regions, with the
+        ``pairs``: simulated FC below the diagonal, recorded above it. ``scatter``: one point for each pair of regions (two if FC is not symmetric), with the
         line of equality and r. ``distributions``: of the FC of all pairs of regions, with the Kolmogorov-Smirnov distance.
     col : str, optional
         One more dim, such as subject, with a panel for each label. It may be on one side only, the other is then the same in all.
@@ -172,12 +172,17 @@ def plot_fc_comparison(
     return figure
 
 
-def _edges(matrix: xr.DataArray) -> np.ndarray:
-    return np.asarray(off_diagonal(np.asarray(matrix.values, dtype=float))).ravel()
+def _edges(*matrices: xr.DataArray) -> list[np.ndarray]:
+    """The values between different regions: each pair once where all matrices are symmetric, else both directions."""
+    arrays = [np.asarray(matrix.values, dtype=float) for matrix in matrices]
+    if all(np.allclose(v, np.swapaxes(v, -1, -2), equal_nan=True) for v in arrays):
+        upper = np.triu_indices(arrays[0].shape[-1], 1)
+        return [v[..., upper[0], upper[1]].ravel() for v in arrays]
+    return [np.asarray(off_diagonal(v)).ravel() for v in arrays]
 
 
 def _limits(*matrices: xr.DataArray) -> tuple[float, float]:
-    values = np.concatenate([_edges(m) for m in matrices])
+    values = np.concatenate(_edges(*matrices))
     low, high = (float(np.nanmin(values)), float(np.nanmax(values))) if np.isfinite(values).any() else (-1.0, 1.0)
     margin = 0.05 * max(high - low, 1e-3)
     return low - margin, high + margin
@@ -185,9 +190,9 @@ def _limits(*matrices: xr.DataArray) -> tuple[float, float]:
 
 def _scatter(ax: Axes, ours: xr.DataArray, theirs: xr.DataArray, limits: tuple[float, float]) -> tuple[str, str]:
     """One point for each pair of regions; returns r and the means, for a title or a text."""
-    a, b = _edges(ours), _edges(theirs)
+    a, b = _edges(ours, theirs)
     many = a.size > 500
-    ax.scatter(b, a, s=3 if many else 12, color="0.25", alpha=0.25 if many else 0.7, linewidths=0, rasterized=True)
+    ax.scatter(b, a, s=3 if many else 12, color="0.25", alpha=0.35 if many else 0.7, linewidths=0, rasterized=True)
     ax.plot(limits, limits, color=ACCENT, linewidth=1, label="equal")
     ax.set(xlim=limits, ylim=limits, xlabel="recorded FC", ylabel="simulated FC", aspect="equal")
     ax.legend(frameon=False, loc="lower right", fontsize=8)
@@ -208,7 +213,7 @@ def _pairs(ax: Axes, ours: xr.DataArray, theirs: xr.DataArray) -> Bar:
 
 def _distributions(ax: Axes, ours: xr.DataArray, theirs: xr.DataArray, limits: tuple[float, float]) -> None:
     bins = np.linspace(*limits, BINS + 1)
-    sides = {"recorded": _edges(theirs), "simulated": _edges(ours)}
+    sides = dict(zip(("recorded", "simulated"), _edges(theirs, ours), strict=True))
     for (name, values), colour, dash in zip(sides.items(), COLOURS[1:], DASHES, strict=False):
         density, _ = np.histogram(values[np.isfinite(values)], bins=bins, density=True)
         ax.stairs(density, bins, color=colour, linestyle=dash, linewidth=1.4, fill=False, label=name)
