@@ -103,7 +103,7 @@ def test_a_delayed_history_goes_on_with_another_dt():
 # ---- other monitors
 def test_a_state_of_an_observation_that_is_not_made_again_is_named():
     first = node().run(4.0, monitors={"b": bold(name="hemo")}, initial=START, restart=True)
-    said = ["initial.hemo.x", "observation called 'hemo'", "monitors={", "'initial.hemo.f', 'initial.hemo.v', 'initial.hemo.q'"]
+    said = ["initial.hemo.x", "the state of 'hemo'", "monitors={", "'initial.hemo.f', 'initial.hemo.v', 'initial.hemo.q'"]
     refused(lambda: node().run(4.0, monitors=["x"], initial=first), KeyError, ["drop_vars(", *said])
     node().run(4.0, monitors=["x"], initial=first.drop_vars([f"initial.hemo.{n}" for n in "xfvq"]))
 
