@@ -238,24 +238,25 @@ def test_the_balloon_filter_is_that_of_a_weak_sine():
 def nonlinear(name):
     """Network, step, what is read, duration [ms] of each of four trials."""
     if name == "hopf":
-        node, coupling = xm.HopfStep(a=-0.05, w=0.3, noise_x=white(0.003), noise_y=white(0.003)), ("x", "x", 0.05)
+        node, coupling = xm.HopfStep(a=-0.05, w=0.3, noise_x=white(0.003), noise_y=white(0.003)), ("x", "x", 0.2)
         return node, xm.DiffusiveCoupling, coupling, 0.1, ["x", "y"], 20_000.0
     if name == "wilson_cowan":
-        node = xm.WilsonCowanStep(P=1.0, noise_rE=white(0.0005), noise_rI=white(0.0005))
-        return node, xm.AdditiveCoupling, ("rE", "e", 0.3), 0.05, ["rE", "rI"], 6_000.0
+        node = xm.WilsonCowanStep(noise_rE=white(1e-4), noise_rI=white(1e-4))
+        return node, xm.AdditiveCoupling, ("rE", "e", 2.5), 0.05, ["rE", "rI"], 12_000.0
     if name == "jansen_rit":
         node = xm.JansenRitStep(p=60.0, noise_E=xm.OUProcess(sigma=1.0, tau=5.0))
-        return node, xm.AdditiveCoupling, ("eeg", "E", 2.0), 0.5, ["eeg", "M"], 80_000.0
+        return node, xm.AdditiveCoupling, ("eeg", "E", 6.0), 0.5, ["eeg", "M"], 80_000.0
     node = xm.WongWangExcInhStep(noise_e=white(0.0003), noise_i=white(0.0003))
-    return node, xm.AdditiveCoupling, ("S_e", "coupling", 0.05), 0.5, ["S_e", "S_i"], 200_000.0
+    return node, xm.AdditiveCoupling, ("S_e", "coupling", 0.15), 0.5, ["S_e", "S_i"], 200_000.0
 
 
 @pytest.mark.parametrize("name", ["hopf", "wilson_cowan", "jansen_rit", "wong_wang"])
 def test_a_long_simulation_with_delays_has_the_covariance_of_its_twin(name):
     node, coupling, (source, target, k), dt, of, duration = nonlinear(name)
-    network = xm.Network(node, SC, speed=5.0, coupling=coupling(k=k, source=source, target=target))
+    network = xm.Network(node, SC, speed=20.0, coupling=coupling(k=k, source=source, target=target))
     sim = xm.Simulator(network, dt=dt)
     linear = xm.linear_twin(sim, delays="simulator")
+    assert float(linear[f"fc.{of[0]}"].where(linear.region != linear.region_other).max()) > 0.1  # a statement about coupled regions
     assert linear.attrs["method"] == "integral over frequency"
     start = {s.name: linear[s.name] for s in node.states}
     run = sim.run(duration, monitors=of, transient=0.05 * duration, initial=start, batch_size=4, seed=5, sample_every=round(0.5 / dt) * dt)
