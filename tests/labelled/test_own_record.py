@@ -277,6 +277,20 @@ def test_a_function_that_was_compiled_sees_a_global_that_changed(monkeypatch):
     np.testing.assert_array_equal(noisy_runs[1], 2 * noisy_runs[0])
 
 
+def test_fixed_points_see_a_global_that_changed(monkeypatch):
+    class Pulled(xm.NeuralMass):
+        states: ClassVar = (xm.State("x", 0.1, "1"),)
+        inputs: ClassVar = (xm.Input("x", "1/ms"),)
+        rate: Any = xm.parameter(1.0, "1/ms", "rate")
+
+        def drift(self, s, u):
+            return dict(x=self.rate * (_FACTOR - s.x) + u.x)
+
+    for factor in (1.0, 2.0):
+        monkeypatch.setattr("tests.labelled.test_own_record._FACTOR", factor)
+        assert float(xm.fixed_points(xm.Simulator(Pulled(), dt=0.1)).x.squeeze()) == pytest.approx(factor, abs=1e-12)
+
+
 def test_the_hash_of_a_class_sees_the_values_that_it_reads():
     def made(factor):
         class Scaled(xm.NeuralMass):

@@ -14,11 +14,12 @@ import numpy as np
 import xarray as xr
 
 from xmass.core.coupling import Coupling
-from xmass.core.model import Mixed, NeuralMass, Uniform, bound, declared_parameters, evaluate, noise_fields, per_ms, replace
+from xmass.core.model import Mixed, NeuralMass, Uniform, bound, declared_parameters, evaluate, models_of, noise_fields, per_ms, replace
 from xmass.labelled.network import Network
 from xmass.labelled.parameters import System, node_of
 from xmass.labelled.resolve import Request, Resolved, resolve
 from xmass.labelled.schema import INITIAL, LAG, REGION, REGION_OTHER, SEED, TIME, WEIGHTS
+from xmass.labelled.source import read_by
 from xmass.labelled.values import Value
 from xmass.simulator import Simulator
 
@@ -39,6 +40,8 @@ class Equations:
     model: NeuralMass
     couplings: tuple[tuple[str, Coupling], ...]
     regions: int
+    around: str = ""
+    """What the user's own code reads from around its text when it is traced."""
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -230,6 +233,7 @@ def systems_of(sim: Simulator, resolved: Resolved) -> Systems:
         replace(model, blank),
         tuple((path, replace(c, {d.name: 0.0 for d in declared_parameters(c)})) for path, c in couplings.items()),
         1 if bank else regions,
+        read_by([*models_of(model), *couplings.values()]),
     )
     bounds = [s.bounds if s.bounds is not None and sim.bounds else (-np.inf, np.inf) for s in model.states]
     low, high = (equations.packed(np.repeat(b[:, None], equations.regions, axis=1)) for b in np.array(bounds, dtype=np.float64).T)
