@@ -43,7 +43,7 @@ from xmass.couplings import (
 from xmass.labelled import units
 from xmass.labelled.connectome import cortical, normalize, spectral_radius
 from xmass.labelled.from_equations import model_from_equations
-from xmass.labelled.leadfield import sphere_lead_field, unbounded_lead_field
+from xmass.labelled.leadfield import electrodes_1020, sphere_lead_field, unbounded_lead_field
 from xmass.labelled.network import Network
 from xmass.models import (
     CoombesByrneStep,
@@ -203,6 +203,7 @@ __all__ = [
     "decision",
     "edge_fc",
     "edge_series",
+    "electrodes_1020",
     "envelope_correlation",
     "evoked_response",
     "fcd",

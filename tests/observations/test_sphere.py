@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.special
@@ -188,3 +190,40 @@ def test_the_unbounded_gain_is_that_of_the_virtual_brain(precision):
     # Their file is called a sphere, and its formula has no boundary.
     found = references.compare_lead_field(precision=precision)
     assert found.deviation < found.tolerance
+
+
+# ---- electrodes
+def angle(a, b):
+    unit = xm.electrodes_1020(1.0)
+    return np.rad2deg(np.arccos(np.clip(float((unit.sel(sensor=a) * unit.sel(sensor=b)).sum()), -1, 1)))
+
+
+def test_electrodes_are_where_the_system_puts_them():
+    where = xm.electrodes_1020()
+    np.testing.assert_allclose((where**2).sum("xyz") ** 0.5, 90.0, rtol=1e-14)
+    line = ["Fpz", "Fz", "Cz", "Pz", "Oz"], ["T7", "C3", "Cz", "C4", "T8"]
+    for names in line:  # 20 % of a half circle each, and 10 % to its ends
+        assert [angle(a, b) for a, b in itertools.pairwise(names)] == pytest.approx([36.0] * 4)
+    assert (where.sel(sensor="Fpz")[1], where.sel(sensor="T8")[0]) > (0, 0)  # front, right
+    mirrored = {"F": "34", "P": "34", "C": "34"}
+    for letter, (odd, even) in mirrored.items():
+        left, right = where.sel(sensor=letter + odd).values, where.sel(sensor=letter + even).values
+        np.testing.assert_allclose(left * [-1, 1, 1], right, atol=1e-13)
+    assert angle("F3", "F7") == pytest.approx(angle("F3", "Fz"))
+    turn = np.rad2deg(np.arctan2(where.sel(sensor="F7")[0], where.sel(sensor="F7")[1]))
+    assert float(turn) == pytest.approx(-54.0)  # 30 % of the way from the front to the back
+
+
+def test_the_built_in_lead_field_needs_positions_alone():
+    sc = xm.datasets.load_dataset("example_connectome")
+    gain = xm.sphere_lead_field(xm.electrodes_1020(), sc.centres)
+    assert gain.sizes == {"sensor": 21, "region": 8} and gain.region.values.tolist() == sc.region.values.tolist()
+    outward = (sc.centres / (sc.centres**2).sum("xyz") ** 0.5).drop_attrs()
+    np.testing.assert_allclose(gain, xm.sphere_lead_field(xm.electrodes_1020(), sc.centres, outward), rtol=1e-12)
+    with pytest.raises(ValueError, match="no magnetic field"):
+        xm.sphere_lead_field(xm.electrodes_1020(120.0), sc.centres, kind="meg")
+    with pytest.raises(ValueError, match="in the centre"):
+        xm.sphere_lead_field(xm.electrodes_1020(), 0 * sc.centres)
+    net = xm.Network(xm.JansenRitStep(), sc[["weights"]], coupling=xm.SigmoidalJansenRitCoupling())
+    eeg = xm.EEG(of="eeg", gain=gain, reference="average")
+    assert xm.Simulator(net, dt=1.0).run(20.0, monitors={"scalp": eeg}).scalp.sizes == {"scalp_time": 20, "sensor": 21}

@@ -20,7 +20,7 @@ Kind = Literal["eeg", "meg"]
 def sphere_lead_field(
     sensors: xr.DataArray,
     sources: xr.DataArray,
-    orientation: xr.DataArray,
+    orientation: xr.DataArray | None = None,
     *,
     kind: Kind = "eeg",
     centre: xr.DataArray | None = None,
@@ -36,8 +36,9 @@ def sphere_lead_field(
         Positions ``(sensor, xyz)`` [mm]. For potentials on or inside the sphere, for fields outside.
     sources : DataArray
         Positions ``(region, xyz)`` [mm], inside the sphere. Other dims (``subject``) are kept.
-    orientation : DataArray
-        Direction of each region's dipole ``(region, xyz)``. It is taken as it is: a vector shorter than 1 is a weaker dipole.
+    orientation : DataArray, optional
+        Direction of each region's dipole ``(region, xyz)``. It is taken as it is: a vector shorter than 1 is a weaker dipole. Without it
+        dipoles point away from the centre, which only potentials see.
     kind : {"eeg", "meg"}
         Potential in a homogeneous conductor, or magnetic field outside any spherically symmetric one.
     centre : DataArray, optional
@@ -78,8 +79,8 @@ def sphere_lead_field(
         raise ValueError(f"kind={kind!r}, needs 'eeg' or 'meg'.")
     origin = 0.0 if centre is None else _vectors(centre, (), "centre", "mm")
     r, s = _vectors(sensors, (SENSOR,), "sensors", "mm") - origin, _vectors(sources, (REGION,), "sources", "mm") - origin
-    q = _vectors(orientation, (REGION,), "orientation", "1")
     far, deep = _length(r), _length(s)
+    q = _outward(s, deep, kind) if orientation is None else _vectors(orientation, (REGION,), "orientation", "1")
     if kind == "meg":
         n = r / far if sensor_orientation is None else _vectors(sensor_orientation, (SENSOR,), "sensor_orientation", "1")
         if float(deep.max()) >= float(far.min()):
@@ -156,6 +157,79 @@ def _apply(
 
 def _radial_field(sensor: np.ndarray, source: np.ndarray, moment: np.ndarray, direction: np.ndarray) -> np.ndarray:
     return (sphere.sphere_field(sensor, source, moment) * direction[..., :, None, :]).sum(axis=-1)
+
+
+def _outward(source: xr.DataArray, deep: xr.DataArray, kind: Kind) -> xr.DataArray:
+    if kind == "meg":
+        raise ValueError("dipoles that point away from the centre have no magnetic field. Give orientation=, (region, xyz).")
+    if float(deep.min()) == 0.0:
+        raise ValueError("a source is in the centre, from where every direction points away. Give orientation=, (region, xyz).")
+    return source / deep
+
+
+def electrodes_1020(radius: Any = 90.0) -> xr.DataArray:
+    """The 21 electrodes of the international 10-20 system on a sphere.
+
+    Parameters
+    ----------
+    radius : float or Quantity
+        Radius of the sphere [mm].
+
+    Returns
+    -------
+    DataArray
+        Positions ``(sensor, xyz)`` in mm: x to the right, y to the front, z up, the centre in the origin.
+
+    Notes
+    -----
+    By the definition (Jasper 1958, doi:10.1016/0013-4694(58)90053-1): steps of 10 and 20 % of the half circle from nasion to inion over
+    Cz, of that from ear to ear, and of the circle through Fpz, T7, Oz and T8; F3, F4, P3 and P4 are midway between their neighbours.
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> electrodes = xm.electrodes_1020()
+    >>> electrodes.sel(sensor="Cz").values.tolist(), electrodes.sizes["sensor"]
+    ([0.0, 0.0, 90.0], 21)
+    """
+    step = np.pi / 5  # 20 % of a half circle
+    rim = ("Fpz", "Fp2", "F8", "T8", "P8", "O2", "Oz", "O1", "P7", "T7", "F7", "Fp1")
+    turn = np.array([0, 0.5, 1.5, 2.5, 3.5, 4.5, 5, 5.5, 6.5, 7.5, 8.5, 9.5]) * step
+    low = np.stack([np.sin(turn), np.cos(turn)], axis=1) * np.sin(2 * step)
+    place = {name: np.array([x, y, np.cos(2 * step)]) for name, (x, y) in zip(rim, low, strict=True)}
+    inner = {"Fz": (0, 1), "C4": (1, 0), "Pz": (0, -1), "C3": (-1, 0)}
+    place |= {name: np.array([x * np.sin(step), y * np.sin(step), np.cos(step)]) for name, (x, y) in inner.items()}
+    place["Cz"] = np.array([0.0, 0.0, 1.0])
+    for name, a, b in (("F3", "F7", "Fz"), ("F4", "F8", "Fz"), ("P3", "P7", "Pz"), ("P4", "P8", "Pz")):
+        between = place[a] + place[b]
+        place[name] = between / np.linalg.norm(between)
+    order = [
+        "Fp1",
+        "Fpz",
+        "Fp2",
+        "F7",
+        "F3",
+        "Fz",
+        "F4",
+        "F8",
+        "T7",
+        "C3",
+        "Cz",
+        "C4",
+        "T8",
+        "P7",
+        "P3",
+        "Pz",
+        "P4",
+        "P8",
+        "O1",
+        "Oz",
+        "O2",
+    ]
+    values = in_unit(radius, "mm", "radius") * np.stack([place[name] for name in order])
+    coords = {SENSOR: np.array(order, dtype=object), "xyz": list(_AXES)}
+    about = {UNITS: "mm", LONG_NAME: "electrodes of the 10-20 system"}
+    return xr.DataArray(values, dims=(SENSOR, "xyz"), coords=coords, attrs=about, name="location")
 
 
 def _length(vectors: xr.DataArray) -> xr.DataArray:
