@@ -139,6 +139,14 @@ def test_other_dims_are_kept_in_place_and_lazy_is_the_same():
     assert {single[name].dtype for name in single} == {np.dtype(np.float32)}
 
 
+@pytest.mark.parametrize("function", [xm.evoked_response, lambda x, onset: xm.perturbational_complexity(x, onset=onset, surrogates=100)])
+def test_sensors_are_as_good_as_regions(function):
+    x = trials(np.full((25, 4), 1.0) * [0, 1, 2, 3])
+    xr.testing.assert_identical(function(x.rename(region="sensor"), onset=40), function(x, onset=40).rename(region="sensor"))
+    with pytest.raises(ValueError, match="one of them"):
+        function(x.expand_dims(sensor=2), onset=40)
+
+
 def test_one_run_without_noise_has_no_error_of_the_mean():
     x = trials().isel(batch=0)
     found = xm.evoked_response(x, onset=40, trials=None)

@@ -25,7 +25,8 @@ def evoked_response(
     Parameters
     ----------
     signal : DataArray
-        ``(..., batch, time, region)`` around one stimulus, any unit; other dims (amplitude, lesion) are kept, whatever their place.
+        ``(..., batch, time, region)`` around one stimulus, or with ``sensor`` in place of ``region``, any unit; other dims (amplitude,
+        lesion) are kept, whatever their place.
     onset : time
         Begin of the stimulus; a bare number is in the unit of the time coordinate. The sample at the onset is still before it, as stamps
         are at the end of a step.
@@ -41,8 +42,8 @@ def evoked_response(
     Dataset
         ``evoked(..., time, region)``, from which the mean of the baseline is subtracted in each region; ``evoked_se``, the standard error
         of the mean over trials, with trials; and ``gmfp(..., time)``, the global mean field power: the standard deviation over
-        regions of ``evoked``. In the unit of ``signal``, over the whole of ``time``; lazy if ``signal`` is lazy. A NaN in a trial is NaN
-        in the mean.
+        regions, or sensors, of ``evoked``. In the unit of ``signal``, over the whole of ``time``; lazy if ``signal`` is lazy. A NaN in a
+        trial is NaN in the mean.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def evoked_response(
     >>> answer.evoked.dims, answer.gmfp.dims, float(answer.gmfp.idxmax("time"))
     (('time', 'region'), ('time',), 55.0)
     """
-    signal, time = checked_series(signal, dim=dim)
+    signal, time, space = _checked(signal, dim)
     before, _ = _parts(signal, time, onset, baseline, None)
     _check_trials(signal, trials)
     dtype = float_type(signal)
@@ -78,10 +79,10 @@ def evoked_response(
         n = signal.sizes[trials]
         spread = values.std(trials, ddof=1, skipna=False) if n > 1 else mean * math.nan
         parts["evoked_se"] = (spread / math.sqrt(n)).assign_attrs({schema.LONG_NAME: f"standard error over {n} trials"})
-    field = evoked.std(schema.REGION, skipna=False)
+    field = evoked.std(space, skipna=False)
     parts["gmfp"] = field.assign_attrs({schema.LONG_NAME: "global mean field power"})
     unit = {schema.UNITS: signal.attrs[schema.UNITS]} if schema.UNITS in signal.attrs else {}
-    outer = [d for d in signal.dims if d not in (trials, time, schema.REGION)]
+    outer = [d for d in signal.dims if d not in (trials, time, space)]
     for name, part in parts.items():
         part = part.transpose(*outer, time, ...).astype(dtype)
         part.attrs = {schema.LONG_NAME: part.attrs[schema.LONG_NAME], **unit}
@@ -109,7 +110,8 @@ def perturbational_complexity(
     Parameters
     ----------
     signal : DataArray
-        ``(..., batch, time, region)`` around one stimulus, evenly sampled; other dims (amplitude, lesion) are kept, whatever their place.
+        ``(..., batch, time, region)`` around one stimulus, or with ``sensor`` in place of ``region``, evenly sampled; other dims
+        (amplitude, lesion) are kept, whatever their place.
     onset : time
         Begin of the stimulus, as in :func:`evoked_response`.
     baseline, response : time, optional
@@ -162,7 +164,7 @@ def perturbational_complexity(
     >>> found.significant.any("time").values.tolist(), bool(0 < found.pci < 1)
     ([False, True], True)
     """
-    signal, time = checked_series(signal, dim=dim)
+    signal, time, space = _checked(signal, dim)
     period_in_seconds(signal, time)
     _check_trials(signal, trials)
     before, after = _parts(signal, time, onset, baseline, response)
@@ -177,13 +179,13 @@ def perturbational_complexity(
             "begin earlier, end later, or move the onset."
         )
     response_time = signal[time].isel({time: after})
-    core = [trials, time, schema.REGION]
+    core = [trials, time, space]
     out_time = "__response__"  # another length than the series has, so another name until the end
     parts = xr.apply_ufunc(
         _pci,
         one_chunk(signal, *core),
         input_core_dims=[core],
-        output_core_dims=[[], [], [], [], [out_time, schema.REGION]],
+        output_core_dims=[[], [], [], [], [out_time, space]],
         kwargs={"before": before, "after": after, "alpha": float(alpha), "surrogates": int(surrogates), "seed": seed},
         dask="parallelized",
         output_dtypes=[np.float64] * 4 + [np.bool_],
@@ -237,6 +239,17 @@ def lempel_ziv(sequence: np.ndarray) -> int:
         words += 1
         start += length
     return words
+
+
+def _checked(signal: xr.DataArray, dim: str | None) -> tuple[xr.DataArray, Hashable, str]:
+    """A checked series, its time dimension, and the one of its places."""
+    signal, time = checked_series(signal, dim=dim, region=False)
+    found = [d for d in (schema.REGION, schema.SENSOR) if d in signal.dims]
+    if len(found) != 1:
+        raise ValueError(
+            f"signal has dims {tuple(signal.dims)}, needs 'region' or 'sensor', one of them: rename with signal.rename({{...: 'region'}})."
+        )
+    return signal, time, found[0]
 
 
 def _check_trials(signal: xr.DataArray, trials: str | None) -> None:
