@@ -305,8 +305,11 @@ def test_the_branch_is_that_of_the_start_or_of_near():
     sim = xm.Simulator(xm.WilsonCowanStep(noise_rE=white(0.001)), dt=0.1)  # stable at 0 and at 0.4625 (models/wilson_cowan)
     low, high = xm.linear_twin(sim), xm.linear_twin(sim, near={"rE": 0.45, "rI": 0.4})
     np.testing.assert_allclose([float(low.rE[0]), float(high.rE[0])], [0.0, 0.4625], atol=1e-4)
-    both = xm.linear_twin(sim, xr.Dataset({"initial.rE": ("start", [0.0, 0.5])}))
-    assert both.rE.isel(region=0).round(3).values.tolist() == [0.0, 0.463] or "start" in both.dims
+    starts = {f"initial.{n}": ("start", v) for n, v in (("rE", [0.0, 0.5]), ("rI", [0.0, 0.4]))}
+    both = xm.linear_twin(sim, xr.Dataset(starts))
+    np.testing.assert_allclose(both.rE.isel(region=0), [0.0, 0.4625], atol=1e-4)
+    bank = xm.linear_twin(xm.Simulator(sim.system, dt=0.1, regions=2), xr.Dataset({**starts, "P": ("P", [0.0, 0.01])}))
+    np.testing.assert_allclose(bank.rE.isel(P=0), [[0.0, 0.0], [0.4625, 0.4625]], atol=1e-4)
 
 
 # ------------------------------------------------------------------------------------------------------------------- errors
@@ -323,6 +326,7 @@ def hopf(**options):
         (xm.HopfStep(a=0.2, noise_x=white(0.1)), {}, ValueError, "no stable fixed point: the leading root"),
         (hopf(noise_x=white(0.1)), {"of": "z"}, KeyError, "no state or output"),
         (hopf(noise_x=white(0.1)), {"near": {"z": 1.0}}, KeyError, "no state"),
+        (hopf(noise_x=white(0.1)), {"near": {"x": xr.DataArray([1.0], dims="point")}}, ValueError, "needs one number"),
         (hopf(noise_x=white(0.1)), {"delays": "nearest"}, ValueError, "needs 'exact' or 'simulator'"),
         (hopf(noise_x=white(0.1)), {"tolerance": 0.0}, ValueError, "tolerance"),
         (hopf(noise_x=white(0.1)), {"frequencies": [-1.0]}, ValueError, "negative"),

@@ -19,7 +19,7 @@ from xmass.labelled.inputs import Drive
 from xmass.labelled.network import Network
 from xmass.labelled.parameters import Spec, node_of
 from xmass.labelled.resolve import Resolved
-from xmass.labelled.schema import DISTANCES, INITIAL, REGION, SPEED, WEIGHTS
+from xmass.labelled.schema import DISTANCES, INITIAL, LAG, REGION, SPEED, WEIGHTS
 from xmass.labelled.suggest import nearest
 from xmass.labelled.values import Dims, Value, to_value
 from xmass.simulator import Simulator
@@ -133,10 +133,10 @@ class Points:
 def twin_points(sim: Simulator, resolved: Resolved, near: Mapping[str, Any] | None, rule: DelayRule) -> Points:
     """Find the fixed point of every system."""
     resolved = _with_means(resolved)
-    systems = systems_of(sim, resolved)
+    systems = _with_starts(systems_of(sim, resolved), resolved)
     read = {p: v for p, v in resolved.values.items() if not p.startswith(f"{INITIAL}.")}
     values = [*read.values(), *(s.value for s in resolved.stimuli if s.value is not None)]
-    sizes = {d: n for d, n in resolved.sizes.items() if any(d in v.dims for v in values)}
+    sizes = {d: n for d, n in resolved.sizes.items() if d in systems.sizes or any(d in v.dims for v in values)}
     rest, _ = rest_points(systems, _start(resolved, systems, near))
     return Points(resolved, systems, sizes, rest, rule)
 
@@ -149,10 +149,37 @@ def _start(resolved: Resolved, systems: Systems, near: Mapping[str, Any] | None)
     for name, raw in (near or {}).items():
         if name not in units:
             raise KeyError(f"near has {name!r}, which is no state{nearest(name, list(units))}")
+        other = [str(d) for d in raw.dims if d != REGION] if isinstance(raw, xr.DataArray) else []
+        if other:
+            raise ValueError(
+                f"near[{name!r}] has the dim {other[0]!r}, needs one number for each region or for all. For another start at each point "
+                f"give params the variable 'initial.{name}'."
+            )
         value = to_value(raw, Spec(f"near[{name!r}]", raw, units[name], ""), Dims(), resolved.config.regions)
         rows = np.broadcast_to(value.array, (len(resolved.config.regions),))
         columns[name] = np.tile(rows, systems.count // len(rows))[:, None] if systems.bank else np.broadcast_to(rows, columns[name].shape)
     return np.stack([columns[n] for n in eq.states], axis=1).reshape(systems.count, eq.size)
+
+
+def _with_starts(systems: Systems, resolved: Resolved) -> Systems:
+    """A system for each start as well, where initial values have dims that no equation reads."""
+    given = {s.name: resolved.values.get(f"{INITIAL}.{s.name}") for s in systems.equations.model.states}
+    starts = {n: v for n, v in given.items() if v is not None and LAG not in v.inner}
+    known = {d: n for d, n in systems.sizes.items() if d != REGION}
+    sizes = {d: n for d, n in resolved.sizes.items() if d in known or any(d in v.dims for v in starts.values())}
+    if sizes == known:
+        return systems
+    runs, regions = np.arange(int(np.prod(tuple(sizes.values()), dtype=np.int64))), len(resolved.config.regions)
+    at = dict(zip(sizes, np.unravel_index(runs, tuple(sizes.values())), strict=True))
+    rows = np.ravel_multi_index(tuple(at[d] for d in known), tuple(known.values())) if known else np.zeros_like(runs)
+    rows = (rows[:, None] * regions + np.arange(regions)).reshape(-1) if systems.bank else rows
+    start = {n: v[rows] if len(v) > 1 else v for n, v in systems.start.items()}
+    for name, value in starts.items():
+        taken = value.take(sizes, runs)
+        taken = np.broadcast_to(taken.reshape(len(taken), -1), (len(runs), regions))
+        start[name] = taken.reshape(-1, 1) if systems.bank else taken
+    own = {path: v[rows] for path, v in systems.own.items()}
+    return dataclasses.replace(systems, own=own, start=start, sizes={**sizes, REGION: regions} if systems.bank else sizes)
 
 
 def _with_means(resolved: Resolved) -> Resolved:
