@@ -295,6 +295,20 @@ def test_lazy_arrays_are_drawn():
         assert isinstance(FACETED[name][0](lazy, col="subject"), Figure)
 
 
+def test_legends_and_panels_carry_the_unit_of_their_dim():
+    v, r = (a.assign_coords(p=("p", [60.0, 120.0], {"units": "Hz"})) for a in pair(p=2))
+    assert viz.plot_timeseries(v).get_legend().get_title().get_text() == "p [Hz]"
+    assert viz.plot_phase_portrait(v, r).get_legend().get_title().get_text() == "p [Hz]"
+    assert [ax.get_title() for ax in viz.plot_timeseries(v, col="p").axes] == ["p [Hz] 60", "p [Hz] 120"]
+
+
+def test_the_legend_of_distributions_lies_above_them():
+    every = cohort().bold
+    for order in ([0, 1, 2], [2, 1, 0]):
+        for ax in viz.plot_comparison(every.isel(subject=order), series(seed=2), kind="distributions", col="subject").axes:
+            assert ax.get_ylim()[1] >= 1.2 * max(patch.get_data().values.max() for patch in ax.patches)
+
+
 def luminance(colour: str) -> float:
     red, green, blue = (int(to_hex(colour)[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -61,8 +61,9 @@ def plot_comparison(
         ``(region, region_other)``, or series ``(time, region)``; the regions of ``recorded`` are brought to the order of
         ``simulated`` by label.
     kind : {"pairs", "scatter", "distributions"}
-        ``pairs``: simulated FC below the diagonal, recorded above it. ``scatter``: one point for each pair of regions (two if FC is not symmetric), with the
-        line of equality and r. ``distributions``: of the FC of all pairs of regions, with the Kolmogorov-Smirnov distance.
+        ``pairs``: simulated FC below the diagonal, recorded above it. ``scatter``: one point for each pair of regions (two if FC is
+        not symmetric), with the line of equality and r. ``distributions``: of the FC of all pairs of regions, with the
+        Kolmogorov-Smirnov distance.
     col : str, optional
         One more dim, such as subject, with a panel for each label. It may be on one side only, the other is then the same in all.
     ax : Axes, optional
@@ -219,6 +220,7 @@ def _distributions(ax: Axes, ours: xr.DataArray, theirs: xr.DataArray, limits: t
         ax.stairs(density, bins, color=colour, linestyle=dash, linewidth=1.4, fill=False, label=name)
     a, b = (v[np.isfinite(v)] for v in sides.values())
     ax.set(xlabel="FC (Pearson r)", ylabel="density", xlim=limits)
+    ax.set_ylim(0, max(1.25 * ax.dataLim.y1, ax.get_ylim()[1]))  # room for the legend; panels that share axes take the highest
     ax.text(0.97, 0.97, f"KS = {float(ks_statistic(a, b)):.2f}", transform=ax.transAxes, ha="right", va="top", fontsize=8)
     ax.legend(frameon=False, loc="upper left", fontsize=8, handlelength=2.8)
     ax.spines[["top", "right"]].set_visible(False)

@@ -11,7 +11,7 @@ import xarray as xr
 from xmass.analysis.stability import FIXED_POINT, STABLE
 from xmass.labelled import schema
 from xmass.viz.panels import draw_panels
-from xmass.viz.style import ACCENT, COLOURS, axis_label, coordinate, labels_along, looks, name_lines, need_array
+from xmass.viz.style import ACCENT, COLOURS, axis_label, coordinate, dim_label, labels_along, looks, name_lines, need_array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,7 +122,7 @@ def plot_phase_portrait(
 
     def legend(panel: Axes) -> None:
         if others:
-            name_lines(panel, others[0], names)
+            name_lines(panel, dim_label(x, others[0]), names)
         if marks is not None and panel.get_legend() is None:
             handles, labels = panel.get_legend_handles_labels()
             panel.legend(handles[-2:], labels[-2:], fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 import xarray as xr
 
-from xmass.viz.style import labels_along, root_figure
+from xmass.viz.style import dim_label, labels_along, root_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +84,7 @@ def draw_panels(
     for i, panel in enumerate(axes):
         bars.append(draw(panel, {} if col is None else {col: i}))
         if col is not None:
-            panel.set_title(f"{col} {labels_along(data, col)[i]}", fontsize=9)
+            panel.set_title(f"{dim_label(data, col)} {labels_along(data, col)[i]}", fontsize=9)
     figure = root_figure(axes[0])
     if bars[0] is not None:
         figure.colorbar(bars[0].image, ax=axes, shrink=0.85, pad=0.02, label=bars[0].label)

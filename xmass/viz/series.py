@@ -16,6 +16,7 @@ from xmass.viz.style import (
     MANY,
     axis_label,
     coordinate,
+    dim_label,
     labels_along,
     looks,
     name_lines,
@@ -90,7 +91,7 @@ def plot_timeseries(
 
     names = labels_along(data, others[0]) if others else [""]
     size = (9.0, 3.2) if col is None else (4.2, 2.6)
-    legend = None if not others else lambda panel: name_lines(panel, others[0], names)
+    legend = None if not others else lambda panel: name_lines(panel, dim_label(data, others[0]), names)
     return draw_panels(draw, data, call="plot_timeseries", col=col, ax=ax, title=title, size=size, legend=legend)
 
 
@@ -217,7 +218,7 @@ def plot_stimulus(
     for line, name, look in zip(stimulus.transpose(*others, time).values.reshape(-1, at.size), names, looks(len(names)), strict=True):
         ax.stairs(line, edges, baseline=None, label=name, **look._asdict())
     if others:
-        name_lines(ax, others[0], names)
+        name_lines(ax, dim_label(stimulus, others[0]), names)
     label = axis_label(stimulus, "stimulus" if stimulus.name is None else stimulus.name)
     ax.set(xlabel=axis_label(stamps, time), ylabel=label, xlim=(edges[0], edges[-1]))
     ax.spines[["top", "right"]].set_visible(False)

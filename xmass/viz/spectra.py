@@ -9,7 +9,7 @@ import xarray as xr
 
 from xmass.analysis.power import FREQUENCY, power_spectrum
 from xmass.viz.panels import draw_panels
-from xmass.viz.style import axis_label, labels_along, looks, name_lines, need_array
+from xmass.viz.style import axis_label, dim_label, labels_along, looks, name_lines, need_array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +90,6 @@ def plot_power_spectrum(
     need_array(data, "plot_power_spectrum", "x")
     if log not in ("power", "both", "none"):
         raise ValueError(f"plot_power_spectrum got log={log!r}, needs 'power', 'both' or 'none'.")
-    name = "power" if FREQUENCY not in data.dims or data.name is None else str(data.name)
     spectrum = data if FREQUENCY in data.dims else power_spectrum(data)
     if FREQUENCY not in spectrum.coords:
         raise ValueError("plot_power_spectrum got a spectrum without the coordinate 'frequency' [Hz]: .assign_coords(frequency=...).")
@@ -117,10 +116,10 @@ def plot_power_spectrum(
             panel.plot(spectrum[FREQUENCY].values, line, label=label, **look._asdict())
         panel.set_xscale("log" if log == "both" else "linear")
         panel.set_yscale("linear" if log == "none" else "log")
-        panel.set(xlabel=axis_label(spectrum[FREQUENCY], FREQUENCY), ylabel=axis_label(spectrum, name))
+        panel.set(xlabel=axis_label(spectrum[FREQUENCY], FREQUENCY), ylabel=axis_label(spectrum, "power"))
         panel.margins(x=0)
         panel.spines[["top", "right"]].set_visible(False)
 
     size = (6.4, 3.8) if col is None else (4.0, 3.2)
-    legend = None if not others else lambda panel: name_lines(panel, others[0], names)
+    legend = None if not others else lambda panel: name_lines(panel, dim_label(spectrum, others[0]), names)
     return draw_panels(draw, spectrum, call="plot_power_spectrum", col=col, ax=ax, title=title, size=size, legend=legend)

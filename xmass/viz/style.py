@@ -43,10 +43,10 @@ def looks(count: int) -> list[Look]:
     return [Look(colour, "-", 0.6, 0.7) for colour in plt.get_cmap(SEQUENTIAL)(np.linspace(0, 0.95, count))]
 
 
-def name_lines(ax: Axes, dim: Hashable, names: Sequence[str]) -> None:
+def name_lines(ax: Axes, dim: str, names: Sequence[str]) -> None:
     """A legend beside the axes for a few lines, one line of text above them for many."""
     if 1 < len(names) <= MANY:
-        ax.legend(title=str(dim), fontsize=7, title_fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), handlelength=2.8)
+        ax.legend(title=dim, fontsize=7, title_fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), handlelength=2.8)
     elif len(names) > MANY:
         text = f"{len(names)} lines: {dim} {names[0]} (dark) to {names[-1]} (light)"
         ax.text(1.0, 1.1 if ax.get_title() else 1.01, text, transform=ax.transAxes, ha="right", fontsize=7)
@@ -118,6 +118,11 @@ def need_array(data: xr.DataArray, call: str, example: str) -> None:
 def coordinate(data: xr.DataArray, dim: Hashable) -> xr.DataArray:
     """The coordinate of a dim, else positions."""
     return data[dim] if dim in data.coords else xr.DataArray(np.arange(data.sizes[dim]), dims=[dim], name=dim)
+
+
+def dim_label(data: xr.DataArray, dim: Hashable) -> str:
+    """``dim [unit]`` of a coordinate."""
+    return axis_label(coordinate(data, dim), dim)
 
 
 def root_figure(ax: Axes) -> Figure:
