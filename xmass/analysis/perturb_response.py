@@ -152,7 +152,8 @@ def perturbational_complexity(
     make a binary matrix, its regions sorted by their number of significant samples (most first) and read time by time. With the c words of
     Lempel and Ziv 1976, doi:10.1109/TIT.1976.1055501, its L entries, the fraction p of ones and H = -p log2 p - (1 - p) log2(1 - p), PCI is
     c log2(L) / (L H), 1 for coin throws as L grows and some percent more for few. Words may go on from one time to the next. PCI
-    depends on sampling, number of regions and of trials: hold these equal in a comparison. Where H is low it is large and says nothing: leave out what is below 0.08, 1 % of the entries.
+    depends on sampling, number of regions and of trials: hold these equal in a comparison. Where H is low it is large and says
+    nothing: leave out what is below 0.08, 1 % of the entries.
 
     Examples
     --------
