@@ -91,6 +91,10 @@ def test_a_spectrum_has_hertz_and_density_on_its_axes():
         np.testing.assert_array_equal(line.get_xdata(), own.frequency)
     both = viz.plot_power_spectrum(spectrum(), log="both")
     assert both.lines[0].get_xdata()[0] == 1.0  # 0 Hz has no place there
+    both.figure.draw_without_rendering()
+    written = [label.get_text() for label in both.get_xticklabels(which="both")]
+    assert {"1", "2", "5", "10", "20", "50"} <= set(written)
+    assert not {"3", "4", "30"} & set(written)  # they would lie on each other
     band = viz.plot_power_spectrum(spectrum(), band=(8, 12), log="none")
     np.testing.assert_array_equal(band.lines[0].get_xdata(), np.arange(8.0, 13.0))
     assert band.get_yscale() == "linear"

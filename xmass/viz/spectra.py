@@ -87,6 +87,8 @@ def plot_power_spectrum(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('frequency [Hz]', 'power [mV^2/Hz]')
     """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     need_array(data, "plot_power_spectrum", "x")
     if log not in ("power", "both", "none"):
         raise ValueError(f"plot_power_spectrum got log={log!r}, needs 'power', 'both' or 'none'.")
@@ -114,7 +116,11 @@ def plot_power_spectrum(
         lines = spectrum.isel(where).transpose(*others, FREQUENCY).values.reshape(len(names), -1)
         for line, label, look in zip(lines, names, looks(len(names)), strict=True):
             panel.plot(spectrum[FREQUENCY].values, line, label=label, **look._asdict())
-        panel.set_xscale("log" if log == "both" else "linear")
+        if log == "both":
+            panel.set_xscale("log")
+            panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.xaxis.set_major_formatter("{x:g}")
+            panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_yscale("linear" if log == "none" else "log")
         panel.set(xlabel=axis_label(spectrum[FREQUENCY], FREQUENCY), ylabel=axis_label(spectrum, "power"))
         panel.margins(x=0)
