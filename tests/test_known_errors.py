@@ -103,14 +103,20 @@ def test_07_balloon_reads_out_zero_at_rest():
         assert float(seen.max()) == pytest.approx(0.001 * 0.036474, rel=2e-3)
 
 
-def test_08_correlated_noise_has_the_covariance_that_is_given():
+def test_08_noise_of_sensors_has_the_covariance_that_is_given_and_fields_are_in_tesla():
     # the factor of the covariance on the wrong side gives [[4.25, 0.42], [0.42, 0.74]]
-    covariance = xr.DataArray([[4.0, 1.0], [1.0, 1.0]], dims=("region", "region_other"))
+    sensors = {"sensor": ["A", "B"]}
+    covariance = xr.DataArray([[4.0, 1.0], [1.0, 1.0]], dims=("sensor", "sensor_other"), coords=sensors, attrs={"units": "T^2"})
+    gain = xr.DataArray([[1e-15], [2e-15]], dims=("sensor", "region"), coords=sensors)
+    meg = xm.MEG(of="x", gain=gain, scale=3.0)
+    still = xm.Simulator(xm.LinearStep(gamma=0.0), dt=1.0, precision="float64")
     trials = xr.DataArray(np.arange(1000), dims="trial")
-    noise = node(xm.GaussianNoise(sigma=1.0, covariance=covariance), regions=2).run(20.0, seed=trials).noise
-    found = np.cov(noise.values.reshape(-1, 2).T)
+    seen = {"meg": meg, "noisy": xm.MeasurementNoise(of=meg, covariance=covariance)}
+    run = still.run(200.0, monitors=seen, initial={"x": 0.5}, seed=trials)
+    found = np.cov(run.noisy.transpose("trial", ..., "sensor").values.reshape(-1, 2).T)
     np.testing.assert_allclose(found, covariance, atol=4 * 4 * np.sqrt(2 / 200_000))  # four standard errors of the largest variance
-    assert [n for n in xm.__all__ if "lead" in n.lower()] == []  # a lead field, once there is one, is to be tested here: noise and unit
+    np.testing.assert_allclose(run.meg.isel(meg_time=-1, trial=0).squeeze(), [1.5e-15, 3e-15], rtol=1e-12)  # gain, moment, activity
+    assert run.meg.attrs["units"] == "T"
 
 
 def test_09_laplacian_is_that_of_the_weights():
@@ -189,7 +195,13 @@ def test_14_the_response_of_the_vessels_does_not_depend_on_how_densely_the_activ
         activity = xr.DataArray(np.full((stamps[1].size, 1), 0.5), dims=("time", "region"), coords={"time": stamps}, name="z")
         found.append(float(xm.observe(activity.to_dataset(), {"bold": xm.BOLDSignal(of="z", tr=1000.0)}).bold[-1, 0]))
     assert found == [pytest.approx(0.03387, abs=5e-6)] * 2  # the steady state of an activity of 0.5
-    assert [n for n in xm.__all__ if "hrf" in n.lower()] == []  # kernels, once there are some, are to be tested here
+    # and a convolution: an activity of 1 for long is the integral of the kernel, 0.615530 in closed form
+    for grid in (4.0, 20.0):
+        ones = xr.DataArray(np.ones((20_000, 1)), dims=("time", "region"), name="z")
+        ones = ones.assign_coords(time=("time", np.arange(1, 20_001) * 4.0, {"units": "ms", "axis": "T"}))
+        hrf = xm.HRFBold(of="z", tr=1000.0, grid_step=grid, k_1=1.0, V_0=1.0)
+        settled = float(xm.observe(ones.to_dataset(), {"hrf": hrf}).hrf[-1, 0])
+        assert settled == pytest.approx(0.615530, abs=2e-4)  # 20 s of the kernel on grids of up to 20 ms
 
 
 def test_15_horn_takes_trials_and_its_recurrent_sum_is_scaled():

@@ -92,7 +92,7 @@ def test_order_of_dims():
 
 def test_a_dim_that_no_parameter_has_is_refused():
     # A misspelt name makes a coordinate, which would be a label: the same run three times, without a word.
-    with pytest.raises(ValueError, match=r"'weigth'.*no parameter.*parameters\(\)"):
+    with pytest.raises(ValueError, match=r"'weigth'.*no seed, input or parameter.*parameters\(\)"):
         node().run(1.0, xr.Dataset({"weigth": ("weigth", [0.1, 0.2, 0.3])}))
 
 
