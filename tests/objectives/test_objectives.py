@@ -14,7 +14,16 @@ from xmass.analysis.arrays import pearson
 from xmass.analysis.connectivity import correlation_matrix
 from xmass.objectives import Objective
 
-EVERY = [objectives.fc_corr, objectives.fc_rmse, objectives.mean_fc, objectives.bold_sd_ratio, objectives.timeseries_rmse]
+EVERY = [
+    objectives.fc_corr,
+    objectives.fc_rmse,
+    objectives.mean_fc,
+    objectives.cosine_sim,
+    objectives.bold_sd_ratio,
+    objectives.edge_fc_corr,
+    objectives.metastability_diff,
+    objectives.timeseries_rmse,
+]
 ids = [make.__name__ for make in EVERY]
 A, B = series(seed=1).values, 1.5 * series(seed=2).values
 FC_A, FC_B = np.corrcoef(A.T), np.corrcoef(B.T)
