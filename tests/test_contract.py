@@ -395,7 +395,7 @@ def pair(takes, lead=()):
     simulated, recorded = (rng.normal(size=(*lead, 30, 4)).cumsum(axis=-2) for _ in range(2))
     if takes in ("fc", "fcd"):
         return tuple(np.stack([np.corrcoef(s.T) for s in v.reshape(-1, 30, 4)]).reshape(*lead, 4, 4) for v in (simulated, recorded))
-    return simulated, recorded
+    return (np.exp(simulated), np.exp(recorded)) if takes == "spectrum" else (simulated, recorded)
 
 
 @functions()

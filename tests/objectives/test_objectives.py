@@ -22,6 +22,7 @@ EVERY = [
     objectives.bold_sd_ratio,
     objectives.edge_fc_corr,
     objectives.metastability_diff,
+    objectives.spectrum_rmse,
     objectives.timeseries_rmse,
 ]
 ids = [make.__name__ for make in EVERY]
@@ -31,6 +32,8 @@ UPPER = np.triu_indices(6, 1)
 
 
 def inputs(objective: Objective) -> tuple[np.ndarray, np.ndarray]:
+    if objective.takes == "spectrum":
+        return np.exp(A), np.exp(B)  # power is positive
     return (FC_A, FC_B) if objective.takes == "fc" else (A, B)
 
 

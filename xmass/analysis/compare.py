@@ -15,11 +15,12 @@ from xmass.analysis.baselines import baselines
 from xmass.analysis.clock import period_in_seconds, time_unit
 from xmass.analysis.connectivity import functional_connectivity, one_chunk
 from xmass.analysis.dynamic import WINDOW_DIMS, checked_fcd, fcd
+from xmass.analysis.paired_spectra import ARBITRARY, paired_spectra
+from xmass.analysis.power import FREQUENCY
 from xmass.analysis.preprocess import same_preprocessing
 from xmass.labelled import schema, units
 
 COMPARISON = "comparison"
-ARBITRARY = "a.u."
 
 
 class Term(Protocol):
@@ -30,7 +31,7 @@ class Term(Protocol):
     @property
     def direction(self) -> Literal["max", "min"]: ...
     @property
-    def takes(self) -> Literal["fc", "fcd", "series", "paired"]: ...
+    def takes(self) -> Literal["fc", "fcd", "spectrum", "series", "paired"]: ...
     @property
     def simulated(self) -> str | None: ...
     @property
@@ -39,6 +40,10 @@ class Term(Protocol):
     def same_unit(self) -> bool: ...
     @property
     def windows(self) -> tuple[float, float]: ...
+    @property
+    def segment(self) -> float | None: ...
+    @property
+    def band(self) -> tuple[float, float]: ...
     def __call__(self, simulated: Any, recorded: Any, /) -> Any: ...
 
 
@@ -66,7 +71,7 @@ def compare(simulated: xr.Dataset, recorded: xr.Dataset, objectives: Scored | Se
         Recordings of the same form, and, for the baselines, ``weights`` and a ``subject`` dimension.
     objectives : objective or sequence of objectives
         From ``xmass.objectives``. Each names its variables; by default the one data variable that both sides have. Where an
-        FC is needed a series becomes its FC and a matrix is taken as it is; where an FCD is needed likewise.
+        FC is needed a series becomes its FC and a matrix is taken as it is; where an FCD or a spectrum is needed likewise.
 
     Returns
     -------
@@ -120,10 +125,10 @@ def compare(simulated: xr.Dataset, recorded: xr.Dataset, objectives: Scored | Se
         used = []
         for factor, term in objective.terms:
             ours, theirs = _variables(term, simulated, recorded)
-            a, b = _prepare(simulated[ours], term, "simulated"), _prepare(recorded[theirs], term, "recorded")
+            a, b = _pair(simulated[ours], recorded[theirs], term)
             if term.takes == "fc" and reference is None:
                 reference = (theirs, b)
-            sweep += [d for d in _kept(a) if d not in b.dims and d not in sweep]
+            sweep += [d for d in _kept(a, term) if d not in b.dims and d not in sweep]
             value = factor * _score(a, b, term, names=(ours, theirs))
             total = value if total is None else total + value
             used.append(f"{ours} with {theirs}")
@@ -178,10 +183,19 @@ def _list(side: xr.Dataset) -> list[str]:
     return [str(name) for name in side.data_vars]
 
 
+def _pair(simulated: xr.DataArray, recorded: xr.DataArray, term: Term) -> tuple[xr.DataArray, xr.DataArray]:
+    """What the term takes, of both sides."""
+    for variable, which in ((simulated, "simulated"), (recorded, "recorded")):
+        if variable.dtype.kind not in "fiu":
+            raise TypeError(f"{which} {variable.name!r} has dtype {variable.dtype}, objective {term.name!r} needs real numbers.")
+    if term.takes == "spectrum":
+        what = f"objective {term.name!r}, simulated {simulated.name!r} and recorded {recorded.name!r}"
+        return paired_spectra(simulated, recorded, segment=term.segment, band=term.band, what=what)
+    return _prepare(simulated, term, "simulated"), _prepare(recorded, term, "recorded")
+
+
 def _prepare(variable: xr.DataArray, term: Term, which: str) -> xr.DataArray:
     """What the term takes: a matrix, or a series."""
-    if variable.dtype.kind not in "fiu":
-        raise TypeError(f"{which} {variable.name!r} has dtype {variable.dtype}, objective {term.name!r} needs real numbers.")
     is_matrix = all(d in variable.dims for d in schema.MATRIX_DIMS)
     if term.takes == "fc":
         fc = variable if is_matrix else functional_connectivity(variable)
@@ -213,14 +227,14 @@ def _fcd(variable: xr.DataArray, term: Term, which: str, *, is_matrix: bool) -> 
 def _core_dims(data: xr.DataArray, term: Term) -> list[Hashable]:
     if term.takes == "fcd":
         return list(WINDOW_DIMS)
+    if term.takes == "spectrum":
+        return [FREQUENCY, schema.REGION]
     return list(schema.MATRIX_DIMS) if term.takes == "fc" else [schema.time_dim(data), schema.REGION]
 
 
-def _kept(data: xr.DataArray) -> list[Hashable]:
-    """The dims that a score keeps: all but the region axes and time."""
-    if WINDOW_DIMS[1] in data.dims:
-        return [d for d in data.dims if d not in WINDOW_DIMS]
-    inner = set(schema.MATRIX_DIMS) if schema.REGION_OTHER in data.dims else {schema.REGION, schema.time_dim(data)}
+def _kept(data: xr.DataArray, term: Term) -> list[Hashable]:
+    """The dims that a score keeps: all but the region axes and time, windows or frequency."""
+    inner = _core_dims(data, term)
     return [d for d in data.dims if d not in inner]
 
 
@@ -283,7 +297,7 @@ def _check_units(simulated: xr.DataArray, recorded: xr.DataArray, what: str) -> 
 
 
 def _equal_units(a: str, b: str) -> bool:
-    if ARBITRARY in (a, b):  # a number without a dimension, on a scale that nobody knows
+    if ARBITRARY in a or ARBITRARY in b:  # a number without a dimension, on a scale that nobody knows
         return False
     try:
         return units.factor(a, b) == 1

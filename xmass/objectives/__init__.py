@@ -13,4 +13,5 @@ from xmass.objectives.fcd_wasserstein import fcd_wasserstein as fcd_wasserstein
 from xmass.objectives.mean_fc import mean_fc as mean_fc
 from xmass.objectives.metastability_diff import metastability_diff as metastability_diff
 from xmass.objectives.objective import Objective as Objective
+from xmass.objectives.spectrum_rmse import spectrum_rmse as spectrum_rmse
 from xmass.objectives.timeseries_rmse import timeseries_rmse as timeseries_rmse

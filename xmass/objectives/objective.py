@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 Direction = Literal["max", "min"]
-Takes = Literal["fc", "fcd", "series", "paired"]
+Takes = Literal["fc", "fcd", "spectrum", "series", "paired"]
 
 
 class Variables(NamedTuple):
@@ -29,11 +29,11 @@ class Objective:
         The name of the score in the result of ``compare``.
     direction : {"max", "min"}
         Whether large or small is good.
-    takes : {"fc", "fcd", "series", "paired"}
+    takes : {"fc", "fcd", "spectrum", "series", "paired"}
         What ``function`` is given: two FC matrices ``(..., region, region)`` (a series becomes its FC, a matrix is taken as
-        it is); two FCD matrices ``(..., window, window)``, likewise, whose numbers of windows may differ; two series
-        ``(..., time, region)`` whose lengths may differ; or two series of one period and one length, paired sample by sample,
-        in one unit.
+        it is); two FCD matrices ``(..., window, window)``, likewise, whose numbers of windows may differ; two power spectra
+        ``(..., frequency, region)``, likewise, at the same frequencies; two series ``(..., time, region)`` whose lengths may
+        differ; or two series of one period and one length, paired sample by sample, in one unit.
     simulated, recorded : str, optional
         The variables; by default the one data variable that both sides have.
     meaning : str
@@ -42,6 +42,10 @@ class Objective:
         The two variables must have one unit, because the score depends on it.
     windows : (window, step)
         For ``takes="fcd"``: the windows in which a series becomes its FCD, in seconds.
+    segment : float, optional
+        For ``takes="spectrum"``: the segments in which a series becomes its spectrum, in seconds; by default an eighth of the shorter one.
+    band : (low, high)
+        For ``takes="spectrum"``: the frequencies that are compared, in Hz; 0 and half the sampling rate are never.
 
     Raises
     ------
@@ -70,14 +74,16 @@ class Objective:
     meaning: str = ""
     same_unit: bool = False
     windows: tuple[float, float] = (60.0, 3.0)
+    segment: float | None = None
+    band: tuple[float, float] = (0.0, float("inf"))
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("an objective has an empty name, needs one: Objective(function, name='my_score', direction='min').")
         if self.direction not in ("max", "min"):
             raise ValueError(f"objective {self.name!r} has direction={self.direction!r}, needs 'max' or 'min'.")
-        if self.takes not in ("fc", "fcd", "series", "paired"):
-            raise ValueError(f"objective {self.name!r} has takes={self.takes!r}, needs 'fc', 'fcd', 'series' or 'paired'.")
+        if self.takes not in ("fc", "fcd", "spectrum", "series", "paired"):
+            raise ValueError(f"objective {self.name!r} has takes={self.takes!r}, needs 'fc', 'fcd', 'spectrum', 'series' or 'paired'.")
 
     @property
     def variables(self) -> Variables:
