@@ -3,6 +3,7 @@
 from xmass import accessor, analysis, datasets, io, objectives, stimuli, viz
 from xmass._version import __version__
 from xmass.analysis.avalanches import avalanches
+from xmass.analysis.bootstrap import bootstrap
 from xmass.analysis.compare import compare
 from xmass.analysis.connectivity import average_fc, functional_connectivity
 from xmass.analysis.correlation import lagged_fc, partial_correlation, seed_map
@@ -194,6 +195,7 @@ __all__ = [
     "avalanches",
     "average_fc",
     "band_pass",
+    "bootstrap",
     "compare",
     "connectivity_gradients",
     "cortical",

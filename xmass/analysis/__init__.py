@@ -1,6 +1,7 @@
 """What is computed from a stored series, and its comparison with recordings: Dataset in, Dataset out, lazy if the input is."""
 
 from xmass.analysis.avalanches import avalanches as avalanches
+from xmass.analysis.bootstrap import bootstrap as bootstrap
 from xmass.analysis.compare import compare as compare
 from xmass.analysis.connectivity import average_fc as average_fc
 from xmass.analysis.connectivity import functional_connectivity as functional_connectivity
