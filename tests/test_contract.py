@@ -404,6 +404,7 @@ def test_an_objective_is_best_for_equal_data(build):
     simulated, recorded = pair(score.takes)
     equal, other = float(score(recorded, recorded)), float(score(simulated, recorded))
     assert equal > other if score.direction == "max" else equal < other
+    assert equal == pytest.approx(score.best, abs=1e-12)  # sums of some hundred numbers of size 1
     assert score.name and score.meaning
 
 

@@ -126,6 +126,8 @@ def test_a_combined_score_is_the_sum_of_its_terms():
     np.testing.assert_allclose(score.a, score.fc_corr - score.mean_fc, rtol=1e-13)
     np.testing.assert_allclose(score.b, score.fc_rmse + 2 * score.bold_sd_ratio, rtol=1e-13)
     assert (score.a.attrs["direction"], score.b.attrs["direction"]) == ("max", "min")
+    assert (score.a.attrs["best"], score.b.attrs["best"]) == (1.0, 0.0)
+    assert (score.fc_corr.attrs["best"], score.mean_fc.attrs["best"]) == (1.0, 0.0)
 
 
 def test_samples_pair_by_position_once_period_and_length_agree():
@@ -217,6 +219,7 @@ def test_an_objective_of_ones_own_works_and_a_wrong_shape_is_explained():
     mine = objectives.Objective(worst, name="worst", direction="min", takes="fc")
     score = compare(SIMULATED, RECORDED, [mine, objectives.combine(objectives.fc_corr(), mine, weights=(1, 0.1), name="both")])
     a, b = numpy_fc(SIMULATED.bold.isel(k=1, sigma=0)), numpy_fc(RECORDED.bold.isel(subject=2))
+    assert "best" not in score.worst.attrs and "best" not in score.both.attrs  # nobody said
     np.testing.assert_allclose(score.worst.isel(k=1, sigma=0, subject=2), np.abs(a - b).max(), rtol=1e-12)
     np.testing.assert_allclose(score.both, compare(SIMULATED, RECORDED, objectives.fc_corr()).fc_corr - 0.1 * score.worst, rtol=1e-12)
     wrong = objectives.Objective(lambda a, b: (a - b).max(), name="wrong", direction="min")

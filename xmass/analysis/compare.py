@@ -57,6 +57,8 @@ class Scored(Protocol):
     @property
     def meaning(self) -> str: ...
     @property
+    def best(self) -> float | None: ...
+    @property
     def terms(self) -> Sequence[tuple[float, Term]]: ...
 
 
@@ -76,7 +78,8 @@ def compare(simulated: xr.Dataset, recorded: xr.Dataset, objectives: Scored | Se
     Returns
     -------
     Dataset
-        One variable per objective, under its name, without time and region. Its dims are those of both sides: a dim that both
+        One variable per objective, under its name, without time and region, with ``direction`` ("max" or "min") and ``best`` (the
+        score of equal data, where it is known) in its attributes. Its dims are those of both sides: a dim that both
         have is paired by label, exactly, and the others are crossed (sweep × subject). The dims that only ``simulated`` has
         are the sweep. Coordinates without sweep dims, where ``recorded`` has what they take, say what the scores are to be
         held against, as correlations of off-diagonal entries with the recorded FC: ``baseline_weights`` (the connectome),
@@ -134,7 +137,8 @@ def compare(simulated: xr.Dataset, recorded: xr.Dataset, objectives: Scored | Se
             used.append(f"{ours} with {theirs}")
         if total is None:
             raise ValueError(f"objective {objective.name!r} has no terms, needs one or more: combine(fc_corr(), mean_fc()).")
-        attrs = {schema.UNITS: "1", schema.LONG_NAME: objective.meaning or objective.name, "direction": objective.direction}
+        attrs: dict[str, Any] = {schema.UNITS: "1", schema.LONG_NAME: objective.meaning or objective.name, "direction": objective.direction}
+        attrs |= {} if objective.best is None else {"best": objective.best}
         values[objective.name] = total.assign_attrs(attrs | {"compares": ", ".join(dict.fromkeys(used))})
     result = xr.merge([v.rename(name) for name, v in values.items()], join="exact", compat="override", combine_attrs="override")
     for name, value in values.items():

@@ -32,7 +32,15 @@ def bold_sd_ratio(simulated: str | None = None, recorded: str | None = None, *, 
     """
     meaning = "absolute logarithm of the ratio of simulated to recorded standard deviation, mean over regions"
     return Objective(
-        _log_ratio, name=name, direction="min", takes="series", simulated=simulated, recorded=recorded, meaning=meaning, same_unit=True
+        _log_ratio,
+        name=name,
+        direction="min",
+        best=0.0,
+        takes="series",
+        simulated=simulated,
+        recorded=recorded,
+        meaning=meaning,
+        same_unit=True,
     )
 
 

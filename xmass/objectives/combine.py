@@ -23,6 +23,12 @@ class Combined:
         """The variables of both sides, for each term."""
         return tuple(term.variables for _, term in self.terms)
 
+    @property
+    def best(self) -> float | None:
+        """The score of equal data, where every term has one."""
+        scores = [(factor, term.best) for factor, term in self.terms]
+        return None if any(best is None for _, best in scores) else sum(factor * best for factor, best in scores if best is not None)
+
     def __call__(self, *pairs: tuple[Any, Any]) -> Any:
         """Score of one ``(simulated, recorded)`` pair of arrays per term, in the order of ``terms``."""
         if len(pairs) != len(self.terms):

@@ -30,7 +30,7 @@ def cosine_sim(simulated: str | None = None, recorded: str | None = None, *, nam
     (1.0, -1.0)
     """
     meaning = "cosine of the angle between the off-diagonal entries of simulated and recorded FC"
-    return Objective(_cosine, name=name, direction="max", takes="fc", simulated=simulated, recorded=recorded, meaning=meaning)
+    return Objective(_cosine, name=name, direction="max", best=1.0, takes="fc", simulated=simulated, recorded=recorded, meaning=meaning)
 
 
 def _cosine(simulated: Any, recorded: Any) -> Any:

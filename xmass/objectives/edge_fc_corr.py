@@ -37,7 +37,9 @@ def edge_fc_corr(simulated: str | None = None, recorded: str | None = None, *, n
     1.0
     """
     meaning = "Pearson correlation of the off-diagonal entries of simulated and recorded edge FC"
-    return Objective(_correlation, name=name, direction="max", takes="series", simulated=simulated, recorded=recorded, meaning=meaning)
+    return Objective(
+        _correlation, name=name, direction="max", best=1.0, takes="series", simulated=simulated, recorded=recorded, meaning=meaning
+    )
 
 
 def _correlation(simulated: Any, recorded: Any) -> Any:

@@ -30,7 +30,9 @@ def fc_corr(simulated: str | None = None, recorded: str | None = None, *, name: 
     1.0
     """
     meaning = "Pearson correlation of the off-diagonal entries of simulated and recorded FC"
-    return Objective(_correlation, name=name, direction="max", takes="fc", simulated=simulated, recorded=recorded, meaning=meaning)
+    return Objective(
+        _correlation, name=name, direction="max", best=1.0, takes="fc", simulated=simulated, recorded=recorded, meaning=meaning
+    )
 
 
 def _correlation(simulated: Any, recorded: Any) -> Any:

@@ -26,7 +26,7 @@ def fc_rmse(simulated: str | None = None, recorded: str | None = None, *, name: 
     0.25
     """
     meaning = "root mean square difference of the off-diagonal entries of simulated and recorded FC"
-    return Objective(_rmse, name=name, direction="min", takes="fc", simulated=simulated, recorded=recorded, meaning=meaning)
+    return Objective(_rmse, name=name, direction="min", best=0.0, takes="fc", simulated=simulated, recorded=recorded, meaning=meaning)
 
 
 def _rmse(simulated: Any, recorded: Any) -> Any:

@@ -40,6 +40,7 @@ def fcd(simulated: str | None = None, recorded: str | None = None, *, window: An
         _correlation,
         name=name,
         direction="max",
+        best=1.0,
         takes="fcd",
         simulated=simulated,
         recorded=recorded,

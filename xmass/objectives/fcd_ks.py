@@ -39,6 +39,7 @@ def fcd_ks(
         _ks,
         name=name,
         direction="min",
+        best=0.0,
         takes="fcd",
         simulated=simulated,
         recorded=recorded,

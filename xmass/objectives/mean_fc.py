@@ -28,7 +28,7 @@ def mean_fc(simulated: str | None = None, recorded: str | None = None, *, name: 
     0.25
     """
     meaning = "absolute difference of the mean off-diagonal FC, simulated and recorded"
-    return Objective(_difference, name=name, direction="min", takes="fc", simulated=simulated, recorded=recorded, meaning=meaning)
+    return Objective(_difference, name=name, direction="min", best=0.0, takes="fc", simulated=simulated, recorded=recorded, meaning=meaning)
 
 
 def _difference(simulated: Any, recorded: Any) -> Any:

@@ -39,7 +39,9 @@ def metastability_diff(simulated: str | None = None, recorded: str | None = None
     (True, 0.0)
     """
     meaning = "absolute difference of the metastability of simulated and recorded series"
-    return Objective(_difference, name=name, direction="min", takes="series", simulated=simulated, recorded=recorded, meaning=meaning)
+    return Objective(
+        _difference, name=name, direction="min", best=0.0, takes="series", simulated=simulated, recorded=recorded, meaning=meaning
+    )
 
 
 def _difference(simulated: Any, recorded: Any) -> Any:

@@ -42,6 +42,8 @@ class Objective:
         The two variables must have one unit, because the score depends on it.
     windows : (window, step)
         For ``takes="fcd"``: the windows in which a series becomes its FCD, in seconds.
+    best : float, optional
+        The score of equal data, for the attributes of the result.
     segment : float, optional
         For ``takes="spectrum"``: the segments in which a series becomes its spectrum, in seconds; by default an eighth of the shorter one.
     band : (low, high)
@@ -74,6 +76,7 @@ class Objective:
     meaning: str = ""
     same_unit: bool = False
     windows: tuple[float, float] = (60.0, 3.0)
+    best: float | None = None
     segment: float | None = None
     band: tuple[float, float] = (0.0, float("inf"))
 

@@ -62,6 +62,7 @@ def spectrum_rmse(
         _relative_rmse if relative else _rmse,
         name=name,
         direction="min",
+        best=0.0,
         takes="spectrum",
         simulated=simulated,
         recorded=recorded,

@@ -30,7 +30,7 @@ def timeseries_rmse(simulated: str | None = None, recorded: str | None = None, *
     """
     meaning = "root mean square difference of simulated and recorded series over time and region"
     return Objective(
-        _rmse, name=name, direction="min", takes="paired", simulated=simulated, recorded=recorded, meaning=meaning, same_unit=True
+        _rmse, name=name, direction="min", best=0.0, takes="paired", simulated=simulated, recorded=recorded, meaning=meaning, same_unit=True
     )
 
 
