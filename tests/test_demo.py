@@ -88,6 +88,7 @@ def test_again_it_takes_what_is_there_and_another_sweep_is_refused(outcome):
         run_demo(data, out=result.store.parent, model="hopf", grid=SMALL, speed=5.0)
 
 
+@pytest.mark.long
 def test_wong_wang_with_delays_from_a_small_cohort(tmp_path):
     cohort = record_cohort(make_cohort(n_subjects=1, n_regions=16), scaled_coupling=[0.9], sigma=[0.01], volumes=60, transient=7.2)
     cohort.to_netcdf(tmp_path / "cohort.nc", engine="h5netcdf")
@@ -248,6 +249,7 @@ def chunks_written(store: Path) -> int:
     return sum(1 for path in (store / "fc" / "c").rglob("*") if path.is_file()) if (store / "fc" / "c").is_dir() else 0
 
 
+@pytest.mark.long
 def test_killed_and_started_again_it_continues_to_the_same_result(tmp_path):
     store = tmp_path / "out" / "hopf.zarr"
     process = start(["-c", textwrap.dedent(SCRIPT).format(out=str(tmp_path / "out"), grid=vars(LONG))])

@@ -155,6 +155,7 @@ def test_a_linear_network_with_a_sweep_of_connectomes():
     np.testing.assert_allclose(found["coupling.k"], [1 / largest, 0.5 / largest], rtol=1e-9)
 
 
+@pytest.mark.long
 def test_inhibition_that_follows_the_coupling_holds_up_to_the_known_value():
     # With J_i in closed form every region stays at 3.08 Hz; an eigenvalue reaches zero at G = 0.567 (subject 1, weights / max).
     with xr.open_dataset(shared_path("data", "hcp_subject_1.nc"), engine="h5netcdf") as ds:

@@ -42,6 +42,7 @@ def simulated_rates(weights, G, J_i, *, sigma=SIGMA, trials=24, seconds=25, seed
     return mean.mean(0), mean.std(0, ddof=1) / np.sqrt(trials)
 
 
+@pytest.mark.long
 def test_every_region_fires_at_the_target_under_noise(sc):
     G = 0.4 / 0.567 * 1.33 / float(xm.spectral_radius(sc.weights))  # as far from the critical coupling as 0.4 on a recorded connectome
     sim = network(sc, k=G)

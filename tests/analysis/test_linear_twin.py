@@ -250,6 +250,7 @@ def nonlinear(name):
     return node, xm.AdditiveCoupling, ("S_e", "coupling", 0.15), 0.5, ["S_e", "S_i"], 200_000.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["hopf", "wilson_cowan", "jansen_rit", "wong_wang"])
 def test_a_long_simulation_with_delays_has_the_covariance_of_its_twin(name):
     node, coupling, (source, target, k), dt, of, duration = nonlinear(name)

@@ -86,6 +86,7 @@ def test_regions_come_from_its_parameters():
     assert xm.Simulator(xm.PinkNoise(), dt=0.1).run(1.0, seed=1).sizes["region"] == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "process", [xm.OUProcess(tau=3.0), xm.BrownianNoise(), xm.PinkNoise(), xm.WhiteNoise()], ids=lambda p: type(p).__name__
 )

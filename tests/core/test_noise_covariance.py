@@ -46,6 +46,7 @@ def inputs_of(process, **options):
     return np.diff(x.transpose("batch", "time", "region").values, axis=1, prepend=0.0) / 0.1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PROCESSES)
 def test_regions_have_the_covariance_at_every_time(name):
     # Standard error of a covariance over n runs: sqrt((C_ii C_jj + C_ij^2) / n).

@@ -153,6 +153,7 @@ def test_a_restart_changes_no_bit(pair):
         np.testing.assert_array_equal(xr.concat([first[state], second[state]], "time"), whole[state])
 
 
+@pytest.mark.long
 @each_pair
 def test_neighbours_chunks_and_shared_seeds_change_no_bit(pair):
     sim = simulator(pair, tile=3)
@@ -166,6 +167,7 @@ def test_neighbours_chunks_and_shared_seeds_change_no_bit(pair):
     np.testing.assert_array_equal(common.x.isel(s=2), whole.x.isel(s=2))
 
 
+@pytest.mark.long
 @each_pair
 def test_tiles_leave_the_noise_to_rounding_and_monitors_leave_it_alone(pair):
     one, many = (simulator(pair, tile=tile).run(12.0, seed=3) for tile in (1, 16))

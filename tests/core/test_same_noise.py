@@ -54,6 +54,7 @@ def test_trajectories_of_different_tiles_differ_by_rounding_alone(tile):
     np.testing.assert_allclose(runs[0].x, runs[1].x, rtol=0, atol=1e-13)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["both", "bold", "fc", *(pytest.param(m, marks=pytest.mark.long) for m in ("average", "function"))])
 def test_monitors_change_no_bit(name):
     same(

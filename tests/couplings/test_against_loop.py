@@ -53,6 +53,7 @@ KINDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("scheme", "frozen"), [("heun", False), ("heun", True), ("rk4", False)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_equals_the_loop(kind, scheme, frozen):

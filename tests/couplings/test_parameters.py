@@ -38,6 +38,7 @@ def test_every_parameter_of_every_coupling_is_here():
     assert declared == {kind: set(values) for kind, values in KINDS.items()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "name"), PATHS)
 def test_a_sweep_by_path_is_the_coupling_with_that_value(kind, name):
     cls, values = getattr(xm, kind), KINDS[kind]
@@ -51,6 +52,7 @@ def test_a_sweep_by_path_is_the_coupling_with_that_value(kind, name):
     assert float(abs(alone[0] - alone[1]).max()) > 1e-4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "name"), PATHS)
 def test_a_value_for_each_region_acts_on_that_region(kind, name):
     # In what is sent (pre) it belongs to the sending region, else to the receiving one. One Euler step from the start shows which.

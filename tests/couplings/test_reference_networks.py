@@ -18,6 +18,7 @@ def test_float64_agrees_with_independent_simulators(case, run):
     assert found.deviation < found.tolerance
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", references.NETWORKS)
 def test_float32_agrees_to_its_rounding(case):
     found = references.compare_network(case, references.runs_of("network", case)[0], precision="float32")

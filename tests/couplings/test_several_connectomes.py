@@ -66,6 +66,7 @@ def test_the_paths_of_several_connectomes():
     assert not {"weights", "distances", "speed"} & found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("path", "values"),
     [

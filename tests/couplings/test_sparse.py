@@ -71,6 +71,7 @@ def begin(regions):
     return {n: v.drop_vars("region") for n, v in start(regions=regions).items()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("speed", [None, 5.0])
 @pytest.mark.parametrize(
     "coupling", [xm.DiffusiveCoupling(k=0.05, **XX), xm.SineCoupling(k=0.05, **XX), xm.LaplacianCoupling(k=0.05, **XX)]

@@ -105,6 +105,7 @@ def test_an_edge_that_comes_and_goes():
         np.testing.assert_allclose(run.x, np.concatenate([first.x, second.x, third.x]), rtol=0, atol=1e-13)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "coupling",
     [xm.LaplacianCoupling(k=0.3, normalization="random_walk", **XX), xm.SineCoupling(k=0.3, **XX), xm.SigmoidalCoupling(k=0.3, **XX)],
@@ -183,6 +184,7 @@ def test_only_one_of_two_connectomes_varies():
 
 
 # ---- observations
+@pytest.mark.long
 @pytest.mark.parametrize("speed", [None, 4.0])
 def test_observations_are_those_of_the_trajectory(speed):
     monitors = {

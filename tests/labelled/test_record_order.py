@@ -82,6 +82,7 @@ RUNS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", RUNS.values(), ids=RUNS.keys())
 def test_rerun_has_the_same_order(make):
     first = make()

@@ -26,6 +26,7 @@ def bits(run):
 
 
 # ---- batch and runs
+@pytest.mark.long
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_a_batch_equals_its_runs(precision):
     sim = wired(precision=precision)

@@ -110,6 +110,7 @@ def order_parameter(theta):
     return np.hypot(np.cos(theta).mean("region"), np.sin(theta).mean("region"))
 
 
+@pytest.mark.long
 def test_the_transition_of_kuramoto():
     # Lorentzian frequencies of half-width 0.01: g(0) = 1 / (0.01 pi), so K_c = 2 / (pi g(0)) = 0.02, and R = sqrt(1 - K_c / K) above.
     # Frequencies are the quantiles, so that 500 oscillators leave R near 1 / sqrt(500) = 0.045 below, and 0.03 of error above.

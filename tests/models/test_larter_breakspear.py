@@ -177,6 +177,7 @@ def lyapunov_exponents(d_V, starts, duration, transient, dt=0.1):
     return np.asarray(total).reshape(len(d_V), starts) / duration
 
 
+@pytest.mark.long
 def test_largest_lyapunov_exponents():
     # Over 120 s the exponent of a cycle is within 1e-4 of 0 (its bounded part over the duration); that of a chaotic regime varies by
     # 10 % between starts (measured 2.5 +- .2, 2.7 +- .1 per s). At .62 chaos is weak and one start in six ends in a cycle.

@@ -146,6 +146,7 @@ def test_order(cls, method, theory, first):
     assert found == pytest.approx(theory, abs=0.1)
 
 
+@pytest.mark.long
 @classes([c for c in MODELS if not c.past])
 def test_a_simulator_takes_these_steps(cls):
     made, first = case(cls), 0.1

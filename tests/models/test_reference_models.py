@@ -16,6 +16,7 @@ def test_float64_agrees_with_independent_simulators(case, run):
     assert found.deviation < found.tolerance
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", references.MODELS)
 def test_float32_agrees_to_its_rounding(case):
     # 1e-4 of the range: some thousand steps of rounding at 6e-8, none of these nodes is chaotic or spikes.

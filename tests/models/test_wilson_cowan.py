@@ -117,6 +117,7 @@ VECTORS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("model", "states", "inputs", "rates", "exponential", "rk4"), VECTORS, ids=[type(v[0]).__name__ for v in VECTORS])
 def test_derivative_and_one_step_are_those_of_other_code(model, states, inputs, rates, exponential, rk4):
     # Printed with ten digits.

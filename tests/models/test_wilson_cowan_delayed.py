@@ -199,6 +199,7 @@ def initial():
     return {name: xr.DataArray(START[n], dims="region") for n, name in enumerate(("rE", "rI"))}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["heun", "rk4"])
 @pytest.mark.parametrize("speed", [10.0, 100.0, None])
 def test_local_delays_and_those_of_the_connectome_are_two_things(scheme, speed):
@@ -230,6 +231,7 @@ def test_a_sweep_of_a_delay_is_its_runs():
     assert len(set(ends.tolist())) == 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lone", [True, False], ids=["lone", "network"])
 def test_trials_differ_and_each_repeats_alone(lone):
     model = xm.WilsonCowanDelayedStep(noise_rE=xm.WhiteNoise(sigma=0.05), noise_e=xm.OUProcess(sigma=0.1, tau=5.0))

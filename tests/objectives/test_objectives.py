@@ -94,6 +94,7 @@ def test_jax_gives_the_same_numbers_and_the_gradients_of_finite_differences(make
     np.testing.assert_allclose(slope, finite, rtol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", EVERY, ids=ids)
 def test_gradients_are_finite_where_both_sides_are_equal(make):
     objective = make()

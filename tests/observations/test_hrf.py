@@ -65,6 +65,7 @@ def test_the_integral_of_the_mixture_of_gammas_is_that_of_incomplete_gamma_funct
     assert at(xm.MixtureOfGammas(), t).sum() * 0.01 == pytest.approx(exact, abs=1e-6)  # midpoint rule, step^2 / 24 of the slopes
 
 
+@pytest.mark.long
 @kernels()
 def test_gradients_of_a_kernel_are_finite_from_the_start(cls):
     with jax.enable_x64(True):
@@ -135,6 +136,7 @@ def test_a_constant_activity_gives_the_integral_of_the_kernel_whatever_the_grid(
         assert y[-1, 0] == pytest.approx(5.6 * 0.02 * 0.615530, abs=1e-6)
 
 
+@pytest.mark.long
 @kernels()
 @pytest.mark.parametrize("convention", ["integral", "tvb"])
 def test_blocks_of_any_size_give_the_same(cls, convention):
@@ -145,6 +147,7 @@ def test_blocks_of_any_size_give_the_same(cls, convention):
         assert relative(fed(bold, z, size, row=4.0), whole) < 1e-12
 
 
+@pytest.mark.long
 def test_a_run_its_stored_series_and_its_continuation_agree():
     node = xm.HopfStep(a=-0.05, w=0.1, noise_x=xm.WhiteNoise(sigma=0.05))
     sim = xm.Simulator(node, dt=1.0, regions=3, precision="float64")

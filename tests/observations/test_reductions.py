@@ -54,6 +54,7 @@ def series(mean_over_sd):
     return mixed + mean_over_sd * mixed.std()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("mean_over_sd", [0.0, 1e4])
 @pytest.mark.parametrize("name", REDUCTIONS)
@@ -89,6 +90,7 @@ def network(**options):
     return xm.Simulator(xm.Network(node, sc, coupling=coupling), dt=1.0, precision="float64", **options)
 
 
+@pytest.mark.long
 def test_phases_of_a_run():
     order = xm.OrderParameter(of="theta")
     seen = {"theta": "theta", "r": order, "sync": xm.Mean(of=order), "meta": xm.Metastability(of="theta"), "var": xm.Variance(of=order)}

@@ -82,6 +82,7 @@ def test_a_killed_run_continues_where_it_was_and_ends_the_same(tmp_path, monkeyp
     assert "status" not in resumed.coords
 
 
+@pytest.mark.long
 def test_an_interrupted_run_keeps_its_chunks_and_says_how_to_continue(tmp_path, monkeypatch):
     store = tmp_path / "interrupted.zarr"
     process = start(store, 0.6)
