@@ -37,6 +37,7 @@ def outcome_fixture(tmp_path_factory):
     return run_demo(data, out=tmp_path_factory.mktemp("demo"), model="hopf", grid=SMALL, say=said.append), said, data
 
 
+@pytest.mark.long
 def test_the_store_has_the_grid_and_the_table_its_best_points(outcome):
     result, _, data = outcome
     stored = open_store(result.store)
@@ -78,6 +79,7 @@ def test_it_says_what_it_did_and_writes_what_it_says(outcome):
     pd.testing.assert_frame_equal(pd.read_csv(result.files[0]), result.table)
 
 
+@pytest.mark.long
 def test_again_it_takes_what_is_there_and_another_sweep_is_refused(outcome):
     result, _, data = outcome
     before = {path: path.stat().st_mtime_ns for path in result.store.rglob("*") if path.is_file()}

@@ -107,6 +107,7 @@ def test_relabelling_regions_relabels_the_matrix(values, random):
     np.testing.assert_allclose(aligned.values, fc.values, rtol=0, atol=1e-14)  # sums of another order
 
 
+@pytest.mark.long
 def test_the_array_core_is_the_same_in_jax_and_differentiable():
     x = series().values
     with jax.enable_x64(True):

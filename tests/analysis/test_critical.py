@@ -37,6 +37,7 @@ class Normal(xm.NeuralMass):
 
 
 # ---------------------------------------------------------------------------------------------------------- one node
+@pytest.mark.long
 def test_the_kinds_are_told_apart_at_every_point_of_a_sweep():
     sweep = xr.Dataset({"c": ("c", [0.0, 1.0, 2.0]), "shift": ("shift", [-0.3, 0.0, 0.25])})
     found = crossing(Normal(), "a", sweep, bounds=(-1.0, 0.5), near={"x": xr.DataArray([-0.9, 0.0, 0.0], dims="c")})
@@ -109,6 +110,7 @@ def test_the_active_branch_of_montbrio_ends():
     assert float(found.J) == pytest.approx(13.97773, abs=5e-6) and str(found.kind.values) == "fold"
 
 
+@pytest.mark.long
 def test_the_result_is_a_parameter_dataset_at_which_an_eigenvalue_is_zero():
     sim = xm.Simulator(xm.WilsonCowanStep(), dt=0.1)
     sweep = xr.Dataset({"w_ei": ("w_ei", [3.0, 4.0, 5.0])})
@@ -130,6 +132,7 @@ def test_a_diffusive_hopf_network_oscillates_when_its_nodes_do():
     assert found.a.dims == () and found.x.dims == ("region",)
 
 
+@pytest.mark.long
 def test_an_additive_hopf_network_oscillates_before_its_nodes():
     # Of the mode of W with eigenvalue l: [[a + k l, -w], [w, a]] has trace 2 a + k l, determinant w^2 - (k l / 2)^2 at trace 0.
     net = xm.Network(xm.HopfStep(w=0.3), SC, coupling=xm.AdditiveCoupling(source="x", target="x"))

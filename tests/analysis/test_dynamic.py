@@ -113,6 +113,7 @@ def test_scaling_and_relabelling_regions_change_nothing(power, random):
     assert (np.diagonal(reference) == 1).all() and np.abs(reference).max() <= 1
 
 
+@pytest.mark.long
 def test_the_same_in_jax_and_differentiable():
     x = series(samples=60).values
     windows = Windows(20, 5, 9)

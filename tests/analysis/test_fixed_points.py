@@ -59,6 +59,7 @@ def test_generic_2d_bistable_has_node_saddle_and_focus():
     assert sorted(np.sign(saddle)) == [-1, 1] and (focus > 0).all()
 
 
+@pytest.mark.long
 def test_generic_2d_over_a_sweep_has_the_roots_of_its_cubic():
     # W = (a + b V + c V^2) / beta in the nullcline of V: -f V^3 + (e + c) V^2 + (g + b) V + a + I = 0 with alpha = beta = gamma = 1
     a, c2 = np.linspace(-4, 4, 9), np.linspace(-5.0, 1.0, 4)

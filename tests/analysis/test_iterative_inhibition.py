@@ -56,6 +56,7 @@ def test_every_region_fires_at_the_target_under_noise(sc):
     assert (found.J_i > xm.inhibition_control(sc, G, target_rate=3.0)).all()
 
 
+@pytest.mark.long
 def test_without_noise_it_is_the_closed_form(sc):
     sim = network(sc, sigma=None)
     closed = xm.inhibition_control(sc, 0.2, target_rate=3.0)
@@ -115,6 +116,7 @@ def test_a_cohort_and_parameters_of_the_regions():
     assert float(abs(found.H_e.isel(iteration=-1) - 3.0).max()) <= 0.15
 
 
+@pytest.mark.long
 def test_other_couplings_need_a_start(sc):
     several = {
         "near": xm.AdditiveCoupling(k=0.1, source="S_e", target="coupling"),

@@ -200,6 +200,7 @@ def test_own_delays_of_a_model_are_kept():
 
 
 # ---------------------------------------------------------------------------------------------------------------------- BOLD
+@pytest.mark.long
 def test_bold_by_integral_is_bold_by_lyapunov_equation():
     # without delays the Balloon states join the Lyapunov equation; distances of one micrometre force the integral
     node = xm.ReducedWongWangStep(w=0.9, I_o=0.3, noise_S=white(0.001))
@@ -377,6 +378,7 @@ def test_integrals_keep_the_tolerance():
 
 
 # --------------------------------------------------------------------------------------------------------------- real subject
+@pytest.mark.long
 def test_the_resting_hopf_of_a_real_subject_has_the_known_correlation():
     ds = xr.open_dataset(shared_path("data", "hcp_subject_1.nc"), engine="h5netcdf")
     one = ds.isel(region=ds.cortical.values, region_other=ds.cortical.values).load()

@@ -87,6 +87,7 @@ def test_the_same_shapes_compile_once(caplog):
     assert not compilations(caplog), compilations(caplog)
 
 
+@pytest.mark.long
 def test_more_runs_than_a_tile_compile_once(caplog):
     sim = xm.Simulator(network(), dt=0.1, tile=4)
     with jax.log_compiles(True), caplog.at_level(logging.WARNING, logger="jax"):

@@ -60,6 +60,7 @@ def test_the_steps_of_a_single_run_are_one_kernel(speed):
     assert any(" call(" in line and 'xla_cpu_small_call="true"' in line for line in text.splitlines())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("speed", [10.0, None])
 def test_one_kernel_changes_rounding_alone(speed, monkeypatch):
     sim = xm.Simulator(network(speed), dt=0.1, precision="float64")

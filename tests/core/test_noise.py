@@ -115,6 +115,7 @@ def test_a_number_depends_on_seed_stream_step_and_region_alone():
 
 
 # --------------------------------------------------------------------------------------------------------------- in a step
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["euler", "heun", "rk4"])
 def test_a_noisy_network_equals_the_loop_with_the_same_numbers(method):
     # White noise on x, enters as sigma sqrt(dt) xi, in both stages of Heun; OU on y, exact, held over the step.

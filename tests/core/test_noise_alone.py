@@ -79,6 +79,7 @@ def test_it_is_swept_in_trials_with_several_regions():
     assert len(np.unique(run.noise.isel(tau=0, time=0, region=0))) == 4
 
 
+@pytest.mark.long
 def test_regions_come_from_its_parameters():
     sigma = xr.DataArray([1.0, 2.0], dims="region", coords={"region": ["left", "right"]})
     run = xm.Simulator(xm.PinkNoise(sigma=sigma), dt=0.1).run(1.0, seed=1)

@@ -97,6 +97,7 @@ def spectra():
     return dict(zip(EXPONENTS, power.mean(axis=1), strict=True)), frequency, x
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("exponent", EXPONENTS)
 def test_item_11_the_spectrum_in_time_falls_as_the_exponent_says(spectra, exponent):
     # Slope of log power against log (2 sin pi f dt), bins 10 to 256. Each bin is a mean over 400 regions and about 10

@@ -96,6 +96,7 @@ def test_sigma_of_each_region_multiplies_it():
     np.testing.assert_allclose(own, one_ * sigma, rtol=0, atol=1e-13)
 
 
+@pytest.mark.long
 def test_it_is_the_same_however_a_run_is_cut():
     node = xm.HopfStep(a=-0.05, w=0.3, noise_x=PROCESSES["white"], noise_y=PROCESSES["pink"])
     sim = xm.Simulator(node, dt=0.1, precision="float64", tile=3)
@@ -119,6 +120,7 @@ def test_the_record_holds_it(tmp_path):
         bank(xm.PinkNoise(sigma=SIGMA, slowest=100.0, covariance=2 * C)).run_to_zarr(tmp_path / "s.zarr", 3.0, seed=1, initial={"x": 0.0})
 
 
+@pytest.mark.long
 def test_one_model_of_several_has_noise_of_its_own_kind_over_its_own_regions():
     labels = ["a", "b", "c", "d"]
     sc = xr.Dataset({"weights": (("region", "region_other"), np.zeros((4, 4)))}, {"region": labels, "region_other": labels})

@@ -40,6 +40,7 @@ def assert_moments(x, mean, log_mean, *, start=1.0):
     assert abs(np.log(x / start).var() / spread - 1) < 5 * np.sqrt(2 / x.size) + 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["heun", "euler", "rk4", "exp_euler"])
 def test_ito_is_ito_in_every_scheme(method):
     # E[x] = exp(mu t), E[log x] = (mu - sigma^2 / 2) t. Stratonovich has exp(0.2) = 22 % more in the mean.

@@ -39,6 +39,7 @@ def lag_one(x):
 
 
 # ---- independence
+@pytest.mark.long
 @every_process
 def test_item_12_runs_are_independent(name):
     # Correlation over 2000 regions at one time: a standard error of 1 / sqrt(2000) each, and no two times are the same number.
@@ -143,6 +144,7 @@ def simulator(pair, **options):
     return xm.Simulator(xm.HopfStep(a=-0.05, w=0.3, noise_x=x, noise_y=y), dt=0.1, regions=5, precision="float64", **options)
 
 
+@pytest.mark.long
 @each_pair
 def test_a_restart_changes_no_bit(pair):
     sim = simulator(pair)
@@ -176,6 +178,7 @@ def test_tiles_leave_the_noise_to_rounding_and_monitors_leave_it_alone(pair):
     np.testing.assert_array_equal(simulator(pair, tile=1).run(12.0, monitors=mean, seed=3).x, one.x)
 
 
+@pytest.mark.long
 def test_float32_follows_float64():
     # The draws are float32 in both. A sum of 500 steps rounds to about 1e-6 of its size.
     for name in ("brownian", "pink"):

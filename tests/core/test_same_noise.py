@@ -40,6 +40,7 @@ def same(a, b):
     np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("tile", "regions"), [(2, 7), (3, 1), (16, 6), (16, 7)])
 def test_noise_is_the_same_for_every_tile(tile, regions):
     # The noise alone: a bank that only integrates. Equations round differently for different widths, noise does not.
@@ -84,6 +85,7 @@ def test_neighbours_change_no_bit(tile):
     np.testing.assert_allclose(both.isel(a=1, batch=2), ensemble.isel(batch=3), rtol=0, atol=1e-13)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tile", [1, 16])
 def test_chunks_change_no_bit(tile):
     p = xr.Dataset({"a": ("a", np.linspace(-0.3, -0.05, 5))})

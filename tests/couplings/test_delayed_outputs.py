@@ -23,6 +23,7 @@ def past(values, **coords):
     return xr.DataArray(values, dims="lag", coords={"lag": ("lag", LAG, {"units": "ms"})}, **coords)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("monitors", [None, ["eeg"], ["M"]])
 def test_a_run_continues_bit_for_bit(monitors):
     whole = simulator().run(40.0, initial=START, monitors=monitors)
@@ -65,6 +66,7 @@ def test_a_past_arrives_when_the_delays_say():
     assert float(seen) == pytest.approx(3.2)
 
 
+@pytest.mark.long
 def test_a_past_may_differ_between_regions_and_runs(tmp_path):
     wave = past(6 + 3 * np.cos(LAG))
     strength = xr.DataArray([0.5, 1.5], dims="strength", coords={"strength": [0.5, 1.5]})

@@ -85,6 +85,7 @@ def simulate(coupling, weights, delays="nearest"):
     return sim.run(20.0, monitors=["x"], initial={"x": 0.1, "y": 0.05}).x
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("delays", ["ceil", "nearest"])  # 17.5 steps are 18 for both: half to even
 @pytest.mark.parametrize("kind", VECTORS)
 def test_delayed_network(kind, delays):

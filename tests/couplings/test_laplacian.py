@@ -78,6 +78,7 @@ def test_an_unknown_normalization_is_refused():
         xm.LaplacianCoupling(normalization="rw", **XX)
 
 
+@pytest.mark.long
 def test_each_subject_has_its_own_laplacian():
     both = xr.concat([connectome(0), connectome(1)], "subject").assign_coords(subject=["a", "b"])
     coupling = xm.LaplacianCoupling(k=0.3, normalization="random_walk", **XX)

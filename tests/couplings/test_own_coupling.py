@@ -58,6 +58,7 @@ def test_strength_is_the_row_sum_of_what_is_summed_with():
     np.testing.assert_allclose(x, simulator(xm.AdditiveCoupling(k=0.0, **XX), None).run(5.0, initial=start()).x, rtol=0, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("speed", [None, 5.0])
 def test_swept_chunked_stored_and_made_again(speed, tmp_path):
     sim = simulator({"own": Moments(**XX), "other": xm.DiffusiveCoupling(k=0.1, **XX)}, speed)

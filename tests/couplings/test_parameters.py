@@ -66,6 +66,7 @@ def test_a_value_for_each_region_acts_on_that_region(kind, name):
     assert other == ([True, True, True, False] if sends else [False, False, False, True])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_delays_of_a_step_or_none_are_not_the_same(kind):
     cls = getattr(xm, kind)

@@ -29,6 +29,7 @@ def arrays(weights):
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hub", [False, True])
 @pytest.mark.parametrize("runs", [1, 5])
 def test_the_product_is_that_of_the_matrix(hub, runs):

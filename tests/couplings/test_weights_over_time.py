@@ -35,6 +35,7 @@ def simulate(duration=15.0, params=None, *, monitors=None, **options):
 
 
 # ---- what it means
+@pytest.mark.long
 @pytest.mark.parametrize("speed", [None, 4.0])
 @pytest.mark.parametrize("delays", ["nearest", "linear"])
 def test_runs_joined_at_the_changes_are_the_same_bit_for_bit(speed, delays):

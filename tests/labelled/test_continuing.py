@@ -92,6 +92,7 @@ def test_an_end_state_without_its_dt_counts_in_steps_of_the_run():
     assert float(hopf(0.2).run(1.0, initial=first).time[0]) == pytest.approx(40.2)
 
 
+@pytest.mark.long
 def test_a_delayed_history_goes_on_with_another_dt():
     sim = {dt: xm.Simulator(network(SC).system, dt=dt, precision="float64") for dt in (0.1, 0.05)}
     first = sim[0.1].run(4.0, monitors=["x"], initial=START, restart=True)

@@ -43,6 +43,7 @@ def test_samples_of_a_cut_run_are_those_of_the_run():
     assert float(run.s_time[0]) == 8.0
 
 
+@pytest.mark.long
 def test_a_continued_run_counts_the_sample_in_its_first_period():
     sparse = xm.Subsample(of="x", period=4.0)
     bold = xm.BOLDSignal(of="x", tr=8.0)
@@ -93,6 +94,7 @@ def test_a_state_that_begins_before_the_series_is_refused():
 
 
 # ---- too few samples
+@pytest.mark.long
 @pytest.mark.parametrize(("detrend", "fewest"), [(None, 3), ("linear", 4)])
 def test_a_correlation_of_too_few_samples_is_refused(detrend, fewest):
     fc = {"fc": xm.FunctionalConnectivity(of=xm.TemporalAverage(of="x", period=4.0), detrend=detrend)}

@@ -166,6 +166,7 @@ RUNS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", RUNS.values(), ids=RUNS.keys())
 def test_rerun_is_identical(make):
     first = make()

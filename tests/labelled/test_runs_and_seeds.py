@@ -39,6 +39,7 @@ def test_a_batch_equals_its_runs(precision):
             xr.testing.assert_identical(bits(batch.sel(a=a).isel(k=k)).drop_attrs(), bits(alone).drop_attrs())
 
 
+@pytest.mark.long
 def test_adding_runs_leaves_old_runs_alone():
     sim, a = wired(), np.linspace(-0.1, 0.2, 9)
     few = sim.run(8.0, params(a=("a", a[:3])), monitors=["x"], initial=START, seed=3)
@@ -127,6 +128,7 @@ def test_only_the_run_that_diverges_is_marked_with_one_warning():
 
 
 # ---- dtype
+@pytest.mark.long
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_every_variable_has_the_precision_that_was_asked_for(precision):
     seen = {

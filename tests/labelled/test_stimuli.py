@@ -241,6 +241,7 @@ def values(stimulus):
     return found.sel(region=ABCD, p=[1, 2, 3], q=[1, 2, 3]).transpose("p", "q", "time", "region").values
 
 
+@pytest.mark.long
 @given(stimuli(), stimuli(), stimuli())
 def test_stimuli_add_up(a, b, c):
     np.testing.assert_array_equal(values(a + b), values(b + a))

@@ -457,6 +457,7 @@ def test_plain_data_pass_through():
 # ---- imports ----------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_bare_numbers_and_declared_units_import_neither_brainunit_nor_pint():
     code = """
 import sys

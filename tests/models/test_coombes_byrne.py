@@ -72,6 +72,7 @@ def exact(function, start, duration, samples=None, **parameters):
 
 
 # --------------------------------------------------------------------------------------------------------------- two states
+@pytest.mark.long
 def test_derivative_and_one_step():
     state, inputs = {"r": 0.2, "v": -0.5}, {"r": 0.01, "v": 0.3}
     model = xm.CoombesByrneStep()

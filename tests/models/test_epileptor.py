@@ -97,6 +97,7 @@ VECTORS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("start", "rates", "exponential", "rk4"), VECTORS, ids=["below", "above"])
 def test_derivative_and_one_step(start, rates, exponential, rk4):
     state, inputs, model = dict(zip(STATES, map(float, start))), {"c1": 0.1, "c2": 0.2}, xm.EpileptorStep()

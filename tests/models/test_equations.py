@@ -31,6 +31,7 @@ def run(model, params=None, duration=20.0, *, dt=0.1, options=None, **arguments)
 
 
 # ---------------------------------------------------------------------------------------------------------- the same model
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["heun", "euler", "rk4", "exp_euler"])
 def test_hopf_from_text_is_hopf_bit_for_bit(method):
     p = xr.Dataset({"a": ("a", [-0.2, 0.1, 0.4]), "noise_x.sigma": ("s", [0.0, 0.1])})
@@ -163,6 +164,7 @@ def network(cls):
     return xm.Network(cls(noise_x=xm.WhiteNoise(sigma=0.02)), SC, speed=10.0, coupling=xm.DiffusiveCoupling(k=0.1, source="x", target="x"))
 
 
+@pytest.mark.long
 def test_in_a_network_in_a_store_and_made_again_from_its_record(tmp_path):
     sim = xm.Simulator(network(hopf()), dt=0.1)
     p = xr.Dataset({"a": ("a", [-0.1, 0.1])})
@@ -178,6 +180,7 @@ def test_in_a_network_in_a_store_and_made_again_from_its_record(tmp_path):
         xm.Simulator(network(other), dt=0.1).run_to_zarr(tmp_path / "text.zarr", 10.0, p, chunks={"a": 1}, **options)
 
 
+@pytest.mark.long
 def test_another_process_makes_it_again_from_the_store_alone(tmp_path):
     done = xm.Simulator(hopf()(a=0.1), dt=0.1).run_to_zarr(tmp_path / "text.zarr", 5.0, initial={"x": 0.1})
     code = "import sys, xarray as xr, xmass as xm\ndone = xr.open_zarr(sys.argv[1])\nprint(bool((xm.rerun(done).x == done.x).all()))\n"
@@ -200,6 +203,7 @@ def test_pickles_and_copies_are_the_same_model():
         assert made.noise_y == model.noise_y and made.w == model.w
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning", "ignore:.*fork.*:RuntimeWarning")  # dask's own pool of processes
 def test_it_runs_in_other_processes():
     sim, p = xm.Simulator(hopf()(), dt=0.1), xr.Dataset({"a": ("a", [0.1, 0.2])})

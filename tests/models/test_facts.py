@@ -79,6 +79,7 @@ def test_hopf_rest_is_exact():
 
 
 # ---------------------------------------------------------------------------------------------------------- Wilson-Cowan
+@pytest.mark.long
 def test_wilson_cowan_is_bistable():
     model = xm.WilsonCowanStep()
     low, low_rates = fixed_point(model, [0.0, 0.0])
@@ -118,6 +119,7 @@ def test_wilson_cowan_oscillates_as_in_1972():
 
 
 # --------------------------------------------------------------------------------------------------------- Generic 2-D
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("parameters", "start", "point", "rates"),
     [
@@ -155,6 +157,7 @@ def test_generic_2d_bistable_cycle():
 
 
 # ------------------------------------------------------------------------------------------------- Montbrió, Pazó, Roxin
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("J", "points"),
     [
@@ -224,6 +227,7 @@ def exact_transfer(z):
     return value.astype(float), slope.astype(float)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("x64", "tolerance"), [(True, 1e-10), (False, 2e-5)])
 @pytest.mark.parametrize(("a", "b", "d"), [(310.0, 125.0, 0.160), (615.0, 177.0, 0.087)])
 def test_transfer_function_is_safe_at_its_singularity(a, b, d, x64, tolerance):

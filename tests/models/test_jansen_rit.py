@@ -34,6 +34,7 @@ def one_step(method, state, inputs, dt=0.1):
     return [float(run[s][0, 0]) for s in STATES]
 
 
+@pytest.mark.long
 def test_derivative_and_one_step():
     # The specification's row, printed to ten digits; derivatives per ms.
     state = dict(M=0.05, E=12.0, I=8.0, Mv=1.0, Ev=20.0, Iv=-10.0)

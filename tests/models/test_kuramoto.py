@@ -86,6 +86,7 @@ def test_the_sum_of_phases_of_a_symmetric_pair_moves_at_the_mean_frequency():
     np.testing.assert_allclose(theta.sum("region"), 1.0 + 0.7 * theta.time, rtol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("omega", "k", "tau"), [(0.3, 0.05, 2.0), (0.3, 0.05, 7.0), (0.3, 0.05, 12.0), (0.5, 0.2, 3.0), (0.3, 0.05, 7.35)])
 @pytest.mark.parametrize("apart", [0.1, np.pi - 0.1])
 def test_two_delayed_oscillators_turn_at_the_frequency_of_yeung_and_strogatz(omega, k, tau, apart):

@@ -60,6 +60,7 @@ def rest(d_V):
     return np.array([V, W, Z])
 
 
+@pytest.mark.long
 def test_derivative_and_one_step():
     # The input of the vector is c, the firing of the other regions.
     model, state, inputs = xm.LarterBreakspearStep(), {"V": -0.1, "W": 0.3, "Z": 0.1}, {"c": 0.2}

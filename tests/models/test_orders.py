@@ -156,6 +156,7 @@ def test_a_simulator_takes_these_steps(cls):
     np.testing.assert_allclose(made.simulator(step, count), plain, rtol=1e-11, atol=1e-11 * np.abs(plain).max())
 
 
+@pytest.mark.long
 @classes([c for c in MODELS if c.past])
 def test_order_with_delayed_reads(cls):
     # The delays are 20, 40 and 80 steps: what is read was there at a step, so Heun keeps its order.

@@ -25,6 +25,7 @@ def test_float32_agrees_to_its_rounding(case):
     assert 1e-10 < found.deviation < found.tolerance
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", ["hopf_limit_cycle", "wilson_cowan_default"])
 @pytest.mark.parametrize(("scheme", "factor"), [("heun", 4.0), ("euler", 2.0)])
 def test_halving_the_step_divides_the_distance_from_the_exact_solution(case, scheme, factor):

@@ -78,6 +78,7 @@ def test_van_der_pol_tau_is_the_unit_of_time():
 
 
 # ------------------------------------------------------------------------------------------------------ FitzHugh-Nagumo
+@pytest.mark.long
 @pytest.mark.parametrize(("current", "V"), [(0.72606, 0.27685), (1.33155, 0.61203)])
 def test_fitzhugh_nagumo_hopf_points(current, V):
     # Printed to 1e-5: the real part changes its sign within one unit of the last digit on either side.

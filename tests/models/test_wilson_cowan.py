@@ -127,6 +127,7 @@ def test_derivative_and_one_step_are_those_of_other_code(model, states, inputs, 
     np.testing.assert_allclose(one_step(model, state, drive, 0.1, "rk4"), rk4, rtol=2e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cls", EQUATIONS, ids=lambda c: c.__name__)
 def test_every_member_is_its_equation_with_its_default_numbers(cls):
     model, rng = cls(), np.random.default_rng(1)

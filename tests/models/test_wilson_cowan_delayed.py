@@ -78,6 +78,7 @@ def column(*values):
 
 
 # ---- a lone node
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", LOOPS)
 def test_delayed_terms_follow_the_state(scheme):
     """Not frozen at the start: from constant (0.3, 0.2) a frozen node would settle where its input stays that of the start."""
@@ -104,6 +105,7 @@ def test_delays_do_not_move_the_fixed_points():
     assert float(abs(still.rE - end.rE[1]).max()) < 1e-7
 
 
+@pytest.mark.long
 def test_without_delay_it_is_the_base_model():
     options = dict(initial={"rE": 0.3, "rI": 0.1}, inputs={"e": 0.7, "i": 0.2})
     zero = xm.WilsonCowanDelayedStep(delay_ee=0, delay_ei=0, delay_ie=0, delay_ii=0)
@@ -219,6 +221,7 @@ def test_regions_may_have_delays_of_their_own():
     np.testing.assert_allclose(np.stack([run.rE.values, run.rI.values], axis=1), expected, rtol=1e-10)
 
 
+@pytest.mark.long
 def test_a_sweep_of_a_delay_is_its_runs():
     sim = xm.Simulator(xm.WilsonCowanDelayedStep(), dt=0.1, tile=4)
     p = xr.Dataset({"delay_ie": ("delay_ie", [0.0, 0.5, 2.0, 5.0, 9.0])})
@@ -243,6 +246,7 @@ def test_trials_differ_and_each_repeats_alone(lone):
     np.testing.assert_allclose(again.rE, batch.rE.isel(batch=1), rtol=2e-5)  # another tile width: last bits of float32
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lone", [True, False], ids=["lone", "network"])
 @pytest.mark.parametrize("cut", [0.7, 3.0, 12.3])
 def test_a_run_in_two_parts_is_the_run_in_one(lone, cut):

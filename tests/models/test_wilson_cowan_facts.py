@@ -107,6 +107,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("member", "same"), PAIRS, ids=lambda m: type(m).__name__)
 def test_a_member_is_the_base_where_their_equations_meet(member, same):
     options = dict(inputs={"e": 1.1, "i": 0.3, "rE": 0.002}, initial={"rE": 0.3, "rI": 0.1}, monitors=["rE", "rI"])
@@ -152,6 +153,7 @@ POINTS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("cls", "equation", "inputs", "points"), POINTS, ids=[f"{p[0].__name__}-{p[2][0]}" for p in POINTS])
 def test_fixed_points(cls, equation, inputs, points):
     found = fixed_points(equation, np.round(points, 2), inputs)

@@ -194,6 +194,7 @@ def monte_carlo(c, trials, duration, dt=0.2, seed=5):
     return choice, time
 
 
+@pytest.mark.long
 def test_item_6_decisions_honour_stimulus_and_noise():
     # Share of choice 1, of undecided trials, and mean decision time against an independent simulation.
     trials, c = 1000, [0.0, 0.064, 0.256]

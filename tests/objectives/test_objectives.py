@@ -80,6 +80,7 @@ def test_a_batch_equals_its_runs_and_sides_broadcast(make):
             np.testing.assert_allclose(score[i, j], objective(many[i], others[j]), rtol=1e-14, atol=1e-16)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", EVERY, ids=ids)
 def test_jax_gives_the_same_numbers_and_the_gradients_of_finite_differences(make):
     objective = make()
@@ -104,6 +105,7 @@ def test_gradients_are_finite_where_both_sides_are_equal(make):
     assert bool(jnp.isfinite(gradient).all())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", EVERY, ids=ids)
 def test_float32_stays_float32_in_numpy_and_jax(make):
     objective = make()
@@ -121,6 +123,7 @@ def test_a_nan_is_not_hidden_and_a_constant_side_has_no_correlation():
     assert np.isnan(objectives.bold_sd_ratio()(np.zeros_like(A), B))
 
 
+@pytest.mark.long
 def test_an_fc_objective_is_differentiable_through_the_series():
     with jax.enable_x64(True):
         recorded = jnp.asarray(FC_B)

@@ -88,6 +88,7 @@ def test_haemodynamic_parameters_are_parameters():
     np.testing.assert_allclose(run.isel(tau=0, V0=0), alone, rtol=1e-13)
 
 
+@pytest.mark.long
 def test_every_region_may_have_a_haemodynamics_of_its_own():
     regions = ["l", "m", "r"]
     sim = xm.Simulator(xm.HopfStep(a=-0.05, w=0.05, noise_x=xm.WhiteNoise(sigma=0.05)), dt=1.0, regions=regions, precision="float64")

@@ -112,6 +112,7 @@ def test_response_to_a_box_of_one_second():
     assert y[late].min() < -0.01 * y.max()  # the undershoot
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("dt", "tr", "grid"), [(1.0, 720.0, 4.0), (1.0, 30.0, 4.0), (0.5, 2000.0, 10.0), (10.0, 200.0, 4.0)])
 def test_the_signal_is_the_convolution(dt, tr, grid):
     rng = np.random.default_rng(0)
@@ -184,6 +185,7 @@ def test_kernel_parameters_differ_by_region_and_by_run():
     assert relative(sim.run(8000.0, monitors={"b": own}, **options).b, seen.isel(c=0)) < 1e-13
 
 
+@pytest.mark.long
 def test_a_record_makes_the_same_again_and_a_store_holds_it(tmp_path):
     sim = xm.Simulator(xm.HopfStep(w=0.3), dt=1.0, regions=2)
     bold = xm.HRFBold(of="x", tr=100.0, kernel=xm.Gamma(tau=1.2))

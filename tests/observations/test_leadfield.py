@@ -158,6 +158,7 @@ def test_the_root_of_the_covariance_is_exact_for_any_rank():
     assert abs(z.mean()) < 0.4 and not np.array_equal(z, quiet(np.eye(2), 50, seed=8))
 
 
+@pytest.mark.long
 def test_noise_is_that_of_the_seed_in_trials_and_afterwards():
     eeg = xm.EEG(of="x", gain=GAIN)
     c = xr.DataArray(np.diag([1.0, 2.0, 3.0, 4.0]) * 1e-14 + 1e-15, dims=("sensor", "sensor_other"))

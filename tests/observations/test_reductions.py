@@ -121,6 +121,7 @@ def bank(**options):
     return xm.Simulator(NODE, **{"dt": 1.0, "regions": ["a", "b", "c", "d"], "precision": "float64", **options})
 
 
+@pytest.mark.long
 def test_reductions_of_a_run_have_labels_units_and_the_values_of_their_twins():
     slow = xm.TemporalAverage(of="x", period=5.0)
     seen = {

@@ -46,6 +46,7 @@ def whole():
     return sim.run(DURATION, xr.Dataset({"a": ("a", [-0.05, -0.01])}), seed=4, initial={"x": 0.1})
 
 
+@pytest.mark.long
 def test_series_equal_their_twins(run, whole):
     seen = xm.observe(whole, {n: o for n, o in OBSERVED.items() if not n.startswith("f")})
     for name in ("mean", "long", "thin", "bold"):

@@ -89,6 +89,7 @@ def test_a_subject_is_its_own_run(sc):
     xr.testing.assert_equal(bits(simulate(system=net).sel(subject=last)), bits(simulate(system=alone)))
 
 
+@pytest.mark.long
 @settings(max_examples=4)  # the delays shape the program: each example compiles
 @given(connectomes(min_regions=2, max_regions=4))
 def test_a_delayed_network_without_coupling_is_a_bank_of_nodes(sc):

@@ -96,6 +96,7 @@ def test_stored_pieces_are_moderate_and_divide_a_chunk(lead, inner, expected):
     assert stored_chunks(lead, inner, 4) == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("restart", [False, True])
 @pytest.mark.parametrize("params", [None, sweep(2, 2)], ids=["single", "sweep"])
 def test_the_template_says_all_but_the_values(params, restart):

@@ -44,6 +44,7 @@ def lazy_and_stored(eager, folder, monkeypatch):
     assert sorted(p.name for p in folder.iterdir()) == ["relative.zarr"]
 
 
+@pytest.mark.long
 def test_threads_of_a_client(eager, tmp_path, monkeypatch):
     with distributed.Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None):
         lazy_and_stored(eager, tmp_path, monkeypatch)

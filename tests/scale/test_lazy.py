@@ -80,6 +80,7 @@ def test_each_chunk_runs_once_for_all_variables_on_one_thread(monkeypatch):
     assert calls == [(list(range(6, 12)), 1)]
 
 
+@pytest.mark.long
 def test_a_lazy_result_is_stored_without_being_held(tmp_path):
     # fixed-length strings in zarr warn, so labels are numbers here; run_to_zarr takes care of labels itself
     lazy = network().run(DURATION, sweep(), chunks={"a": 2}, **arguments())
@@ -98,6 +99,7 @@ def test_a_chunked_variable_of_the_parameters_asks_for_the_same():
     xr.testing.assert_identical(lazy.compute(), network().run(DURATION, p.compute(), **arguments()))
 
 
+@pytest.mark.long
 def test_a_single_run_is_one_task():
     lazy = network().run(DURATION, chunks={}, **arguments())
     assert dask.is_dask_collection(lazy)

@@ -243,6 +243,7 @@ FACETED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FACETED)
 def test_col_makes_a_panel_for_each_label_as_it_would_be_alone(name):
     draw, artists = FACETED[name]
