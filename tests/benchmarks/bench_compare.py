@@ -73,7 +73,8 @@ def compare(path: Path, points: int) -> None:
         seconds = time.perf_counter() - start
     for name in ("fc_corr", "fc_rmse", "cosine_sim"):
         best = score[name].idxmax("k") if score[name].attrs["direction"] == "max" else score[name].idxmin("k")
-        assert (best == truth(points)).all(), (name, best.values)
+        # Points nearer than 1e-3 differ from the best by less than float32 resolves: r falls with the square of the distance.
+        assert (abs(best - truth(points)) < 1e-3).all(), (name, best.values)
         assert score[name].dims == ("k", "subject") and bool(score[name].notnull().all())
     print(f"four objectives of FC: {seconds:.1f} s, peak memory {peak():.2f} GB (before: {before:.2f} GB; aim: below 2 GB)")
 
