@@ -117,7 +117,7 @@ def archive(path, entries, *, method=zipfile.ZIP_DEFLATED):
 
 
 @pytest.mark.parametrize(
-    "name", ["../escaped.txt", "/tmp/escaped.txt", "a/../../escaped.txt", "..\\escaped.txt", "C:\\escaped.txt", "\\\\host\\x.txt"]
+    "name", ["../escaped.txt", "/escaped.txt", "a/../../escaped.txt", "..\\escaped.txt", "C:\\escaped.txt", "\\\\host\\x.txt"]
 )
 @pytest.mark.parametrize("ending", ["zip", "npz"])
 def test_archives_whose_entries_leave_their_folder_are_refused(tmp_path, refused, name, ending):
@@ -125,7 +125,7 @@ def test_archives_whose_entries_leave_their_folder_are_refused(tmp_path, refused
     with zipfile.ZipFile(tmp_path / f"evil.{ending}", "a") as opened:
         opened.writestr(zipfile.ZipInfo(name), "escaped")
     refused(tmp_path / f"evil.{ending}", "would leave the folder of the archive", readers=("connectome",))
-    assert not Path("/tmp/escaped.txt").exists()
+    assert not Path("/escaped.txt").exists()
 
 
 def test_archives_with_links_repeated_names_or_too_many_entries_are_refused(tmp_path, refused):
