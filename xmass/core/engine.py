@@ -126,7 +126,7 @@ def finish(program: Program, carry: Carry, args: dict, step: jax.Array) -> dict[
     histories = {}
     if program.delay is not None:
         slot = lax.rem(step, jnp.int32(program.delay.history))
-        for source in dict.fromkeys(link.coupling.source for link in program.delayed):
+        for source in program.delayed_sources:
             histories[source] = delay.read_past(carry.rings[raw_key(source)], slot, program.delay.history)
     for name in program.remembered:
         order = lax.rem(step + 1 + lax.iota(jnp.int32, program.history), jnp.int32(program.history))

@@ -65,6 +65,11 @@ class Program:
         return tuple(link for link in self.couplings if self.projections[link.projection].delay is not None)
 
     @property
+    def delayed_sources(self) -> tuple[str, ...]:
+        """States and outputs that delayed couplings read, each once."""
+        return tuple(dict.fromkeys(link.coupling.source for link in self.delayed))
+
+    @property
     def ahead(self) -> int:
         """Steps that a delayed read goes beyond the block."""
         return 1 if self.reads_end else self.stage_ahead
@@ -91,7 +96,7 @@ class Program:
     @property
     def pasts(self) -> tuple[str, ...]:
         """States and outputs whose past a run holds."""
-        return tuple(dict.fromkeys([*(link.coupling.source for link in self.delayed), *self.remembered]))
+        return tuple(dict.fromkeys([*self.delayed_sources, *self.remembered]))
 
     @property
     def sources(self) -> tuple[Source, ...]:

@@ -103,7 +103,7 @@ def source_pasts(program: Program, args: dict, given: dict, states: dict) -> dic
         return jnp.broadcast_to(then, shape).astype(jnp.dtype(program.dtype))
 
     found = {}
-    for source in dict.fromkeys(link.coupling.source for link in program.delayed):
+    for source in program.delayed_sources:
         if source in states or source in given:
             found[source] = past(source)
         else:
@@ -131,7 +131,7 @@ def write_rings(program: Program, args: dict, states: dict, rings: dict, slot: j
         return rings
     model = bound(program.model, "", args["params"])
     shape = (program.regions, program.width)
-    sources = dict.fromkeys(link.coupling.source for link in program.delayed)
+    sources = program.delayed_sources
     values = {s: jnp.broadcast_to(source_value(model, s, states), shape).astype(jnp.dtype(program.dtype)) for s in sources}
     history = program.delay.history
     return rings | {key: delay.write(rings[key], sent, slot, history) for key, sent in ring_values(program, args, values).items()}
