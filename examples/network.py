@@ -40,7 +40,7 @@ xm.viz.plot_timeseries(run.x).figure.savefig("series.png")
 # 3. functional connectivity: of a 48 Hz oscillation over 250 ms, twelve cycles. It is not the FC of a BOLD signal: all regions lock, and
 # it is close to 1 everywhere.
 fc = xm.functional_connectivity(run.x)
-xm.viz.plot_fc(fc).figure.savefig("fc.png")
+xm.viz.plot_functional_connectivity(fc).figure.savefig("fc.png")
 print("smallest and mean FC", round(float(fc.min()), 3), round(float(fc.where(fc.region != fc.region_other).mean()), 3))
 
 # 4. a noisy Wilson-Cowan network, coupled through rE

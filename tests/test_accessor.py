@@ -37,7 +37,7 @@ def test_units_come_and_go():
 
 def test_figures_are_those_of_viz():
     one = cohort().isel(subject=0)
-    assert one.bold.xmass.plot_fc().get_xlabel() == "region_other"
+    assert one.bold.xmass.plot_functional_connectivity().get_xlabel() == "region_other"
     assert len(one.bold.xmass.plot_timeseries().lines) == 6
     assert one.bold.xmass.plot_bold().get_ylabel() == "region"
     assert len(one.xmass.plot_connectome().axes) == 2

@@ -105,8 +105,6 @@ class DataArrayAccessor:
 
         return viz.plot_functional_connectivity(self._data, col=col, ax=ax, title=title)
 
-    plot_fc = plot_functional_connectivity
-
     def plot_fcd(self, *, col: str | None = None, ax: Any = None, title: str | None = None) -> Any:
         """:func:`xmass.viz.plot_fcd`, of a matrix or of the FCD of a series."""
         from xmass import viz

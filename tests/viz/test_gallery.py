@@ -233,7 +233,7 @@ def test_a_stimulus_and_its_samples_hold_until_the_next_step():
 
 FACETED = {
     "timeseries": (lambda ds, **more: viz.plot_timeseries(ds.bold, **more), lambda ax: ax.lines),
-    "fc": (lambda ds, **more: viz.plot_fc(ds.bold, **more), lambda ax: ax.images),
+    "fc": (lambda ds, **more: viz.plot_functional_connectivity(ds.bold, **more), lambda ax: ax.images),
     "fcd": (lambda ds, **more: viz.plot_fcd(ds.bold, **more), lambda ax: ax.images),
     "connectivity": (lambda ds, **more: viz.plot_connectivity(ds.weights, **more), lambda ax: ax.images),
     "spectrum": (lambda ds, **more: viz.plot_power_spectrum(ds.bold, **more), lambda ax: ax.lines),
@@ -372,10 +372,10 @@ def test_every_figure_is_a_method_of_the_accessor_and_in_the_gallery():
     assert names <= methods
     page = (Path(__file__).parents[2] / "docs" / "gallery.md").read_text(encoding="utf-8")
     code = "".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
-    assert names - {"plot_fc"} == {name for name in names if f"viz.{name}(" in code} - {"plot_fc"}
+    assert names == {name for name in names if f"viz.{name}(" in code}
     v, r = pair()
     assert v.xmass.plot_phase_portrait(r).get_ylabel() == "r [Hz]"
     assert series().xmass.plot_comparison(series(seed=1), kind="scatter").get_xlabel() == "recorded FC"
     assert spectrum().xmass.plot_power_spectrum(band=(1, 5)).get_xlim() == (1, 5)
-    assert isinstance(cohort().bold.xmass.plot_fc(col="subject"), Figure)
+    assert isinstance(cohort().bold.xmass.plot_functional_connectivity(col="subject"), Figure)
     assert len(REGIONS) == len(series().xmass.plot_timeseries().lines)

@@ -30,7 +30,7 @@ def texts(ticks) -> list[str]:
 
 
 def test_fc_has_labels_on_both_axes_and_colours_centred_at_zero():
-    ax = viz.plot_fc(functional_connectivity(series()), title="S1")
+    ax = viz.plot_functional_connectivity(functional_connectivity(series()), title="S1")
     assert texts(ax.get_xticklabels()) == texts(ax.get_yticklabels()) == REGIONS
     assert (ax.get_ylabel(), ax.get_xlabel(), ax.get_title()) == ("region", "region_other", "S1")
     assert ax.images[0].get_clim() == (-1, 1)
@@ -41,7 +41,7 @@ def test_fc_of_a_series_and_on_axes_of_ones_own():
     import matplotlib.pyplot as plt
 
     _, ax = plt.subplots()
-    assert viz.plot_fc(series(), ax=ax) is ax
+    assert viz.plot_functional_connectivity(series(), ax=ax) is ax
 
 
 def overlaps(ax, labels) -> bool:
@@ -53,7 +53,7 @@ def overlaps(ax, labels) -> bool:
 
 def test_the_labels_of_94_regions_do_not_lie_on_each_other():
     fc = functional_connectivity(series(regions=MANY))
-    ax = viz.plot_fc(fc)
+    ax = viz.plot_functional_connectivity(fc)
     assert not overlaps(ax, ax.get_yticklabels())
     assert not overlaps(ax, ax.get_xticklabels())
     assert not overlaps(ax, ax.get_yticklabels())
@@ -151,7 +151,7 @@ def test_bold_is_a_carpet_of_z_scores():
 @pytest.mark.parametrize(
     ("draw", "words"),
     [
-        (lambda: viz.plot_fc(cohort().bold), r"isel\(subject=0\)"),
+        (lambda: viz.plot_functional_connectivity(cohort().bold), r"isel\(subject=0\)"),
         (lambda: viz.plot_bold(cohort().bold), r"isel\(subject=0\)"),
         (lambda: viz.plot_timeseries(cohort().bold), "isel"),
         (lambda: viz.plot_connectome(cohort()), r"isel\(subject=0\)"),
@@ -166,7 +166,7 @@ def test_what_cannot_be_drawn_is_refused_with_the_fix(draw, words):
 
 
 def test_a_dataset_where_a_variable_is_needed_and_the_other_way_round():
-    for draw in (viz.plot_fc, viz.plot_bold, viz.plot_timeseries, viz.plot_sweep):
+    for draw in (viz.plot_functional_connectivity, viz.plot_bold, viz.plot_timeseries, viz.plot_sweep):
         with pytest.raises(TypeError, match="take one"):
             draw(cohort())
     with pytest.raises(KeyError, match="weights"):

@@ -10,7 +10,6 @@ from xmass.viz.connectome import plot_connectome as plot_connectome
 from xmass.viz.dynamics import plot_bifurcation as plot_bifurcation
 from xmass.viz.dynamics import plot_phase_portrait as plot_phase_portrait
 from xmass.viz.matrices import plot_connectivity as plot_connectivity
-from xmass.viz.matrices import plot_fc as plot_fc
 from xmass.viz.matrices import plot_fcd as plot_fcd
 from xmass.viz.matrices import plot_functional_connectivity as plot_functional_connectivity
 from xmass.viz.series import plot_bold as plot_bold

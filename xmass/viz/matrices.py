@@ -97,7 +97,7 @@ def plot_functional_connectivity(fc: xr.DataArray, *, col: str, ax: Sequence[Axe
 def plot_functional_connectivity(
     fc: xr.DataArray, *, col: str | None = None, ax: Axes | Sequence[Axes] | None = None, title: str | None = None
 ) -> Axes | Figure:
-    """Functional connectivity with labels on both axes; blue to red, white at 0, from -1 to 1. ``plot_fc`` is its short name.
+    """Functional connectivity with labels on both axes; blue to red, white at 0, from -1 to 1.
 
     Parameters
     ----------
@@ -126,21 +126,20 @@ def plot_functional_connectivity(
     >>> import matplotlib; matplotlib.use("agg")
     >>> import numpy as np, xarray as xr
     >>> from xmass import viz
-    >>> viz.plot_fc(xr.DataArray(np.eye(3), dims=("region", "region_other"))).get_xlabel()
+    >>> viz.plot_functional_connectivity(xr.DataArray(np.eye(3), dims=("region", "region_other"))).get_xlabel()
     'region_other'
     """
-    matrix = fc_of(fc, "plot_fc", col).compute()
+    matrix = fc_of(fc, "plot_functional_connectivity", col).compute()
 
     def draw(panel: Axes, where: dict[Hashable, int]) -> Bar:
         return Bar(draw_fc(panel, matrix.isel(where)), "FC (Pearson r)")
 
     size = matrix_size(matrix) if col is None else (4.4, 4.0)
     title = "functional connectivity" if title is None and col is None else title
-    made = draw_panels(draw, matrix, call="plot_fc", col=col, ax=ax, title=title, size=size, share=False, square=True, loc="center")
+    made = draw_panels(
+        draw, matrix, call="plot_functional_connectivity", col=col, ax=ax, title=title, size=size, share=False, square=True, loc="center"
+    )
     return _labelled(made, matrix, col, ax)
-
-
-plot_fc = plot_functional_connectivity
 
 
 @overload
