@@ -66,6 +66,24 @@ def test_parameters_along_a_point_dim_are_columns_and_properties_of_subjects_are
     np.testing.assert_array_equal(table["coupling.k"], direct["k"])
 
 
+def test_what_was_added_to_a_comparison_stands_beside_the_scores_with_its_unit():
+    score = compare(sweep(), cohort(), EVERY)
+    rate = xr.DataArray(np.arange(6.0).reshape(3, 2), dims=("k", "sigma"), attrs={"units": "Hz"})
+    added = score.assign(rate=rate, size=score.fc_corr.subject.astype(str), apart=("other", [1.0, 2.0])).to_table()
+    for _, row in added.iterrows():
+        assert row.rate == float(rate.assign_coords(k=score.k, sigma=score.sigma).sel(k=row.k, sigma=row.sigma))
+    assert added.attrs["units"] == {"rate": "Hz"}
+    pd.testing.assert_frame_equal(added.drop(columns="rate"), score.to_table(), check_flags=False)
+
+
+def test_a_parameter_that_repeats_its_dim_has_no_column_of_its_own():
+    score = compare(sweep(), cohort(), EVERY)
+    named = score.assign_coords({"noise_e.sigma": ("sigma", score.sigma.values), "coupling.k": ("k", 2 * score.k.values)})
+    table = named.to_table()
+    assert "noise_e.sigma" not in table.columns
+    np.testing.assert_array_equal(table["coupling.k"], 2 * table.k)
+
+
 def test_without_a_finite_value_there_is_no_best_point():
     score = planted(1, 1)
     empty = score.assign(fc_corr=score.fc_corr.where(score.subject != "S2"))

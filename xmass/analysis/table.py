@@ -42,8 +42,11 @@ def comparison_table(score: xr.Dataset) -> pd.DataFrame:
         One row for each recording (subject and whatever other dims the recordings have) and each objective ``best_by``; with
         the parameters of the point that it finds best, ``at_edge`` (whether this is the first or last value of a swept
         parameter of three values or more, so that the optimum may lie outside), the values of all objectives there, the
-        baselines and the ceiling. ``batch`` and ``seed`` are trials of one point, not parameters: scores are averaged over
-        them before the best point is looked for. Where all values are NaN, parameters and values are too.
+        baselines and the ceiling. Variables that were added to the comparison, such as ``score.assign(rate=...)``, have their value
+        at the point as well. ``batch`` and ``seed`` are trials of one point, not parameters: scores are averaged over
+        them before the best point is looked for. Where all values are NaN, parameters and values are too. A parameter that
+        repeats the labels of its dim (``noise_e.sigma`` over ``sigma``) has no column of its own. ``attrs["units"]`` of the table
+        has the unit of each column that has one.
 
     Raises
     ------
@@ -68,14 +71,36 @@ def comparison_table(score: xr.Dataset) -> pd.DataFrame:
     objectives = [str(name) for name in score.data_vars if "direction" in score[name].attrs]
     directions = {name: score[name].attrs["direction"] for name in objectives}
     trials = [d for d in swept if d in TRIALS and d in score.dims]
-    averaged = xr.Dataset({name: score[name].mean([d for d in trials if d in score[name].dims], skipna=False) for name in objectives})
+    own = {d for name in objectives for d in score[name].dims}
+    added = [str(n) for n, v in score.data_vars.items() if n not in objectives and v.dtype.kind in "fiu" and set(v.dims) <= own]
+    shown = objectives + added
+    averaged = xr.Dataset({name: _averaged(score[name], trials) for name in shown})
     points = [d for d in swept if d in averaged.dims]
+    averaged = averaged.drop_vars(_repeated(averaged, points))
     rows = [
-        {**labels, "best_by": name, **_row(averaged, at, name, directions[name], objectives, points), **_held_against(score, at)}
+        {**labels, "best_by": name, **_row(averaged, at, name, directions[name], shown, points), **_held_against(score, at)}
         for labels, at in _recordings(averaged, points)
         for name in objectives
     ]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    given = {str(c): score[c].attrs.get(schema.UNITS, "1") for c in table.columns if c in score.variables}
+    table.attrs[schema.UNITS] = {name: unit for name, unit in given.items() if unit not in ("1", "")}
+    return table
+
+
+def _averaged(values: xr.DataArray, trials: list[str]) -> xr.DataArray:
+    over = [d for d in trials if d in values.dims]
+    return values.mean(over, skipna=False) if over else values
+
+
+def _repeated(averaged: xr.Dataset, points: list[str]) -> list[Hashable]:
+    """Parameters that are the coordinate of their dim under another name."""
+
+    def repeats(values: xr.DataArray) -> bool:
+        dim = values.dims[0] if values.ndim == 1 else None
+        return dim in points and dim in averaged.coords and np.array_equal(values.values, averaged[dim].values)
+
+    return [c for c, values in averaged.coords.items() if c not in points and repeats(values)]
 
 
 def _swept(score: xr.Dataset) -> list[str]:
@@ -113,7 +138,7 @@ def _row(
     parameters = {str(d): _label(one, d, i) for d, i in best.items()}
     parameters |= {
         str(c): point[c].values.item()
-        for c in one.coords
+        for c in sorted(one.coords, key=str)
         if c not in parameters and c not in BASELINES and point[c].ndim == 0 and set(averaged[c].dims) & set(points)
     }
     at_edge = any(one.sizes[d] > 2 and i in (0, one.sizes[d] - 1) for d, i in best.items())
