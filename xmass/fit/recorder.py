@@ -1,0 +1,155 @@
+"""What a fit remembers of its evaluations: the best point of each fit, losses by step, and what is needed to go on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xmass.labelled.progress import Bar
+
+
+class Stop(Exception):
+    """A callback has asked to end the fit."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Progress:
+    """What a callback is given after each step."""
+
+    step: int
+    loss: np.ndarray
+    """Best loss of this step, for each fit."""
+    best_loss: np.ndarray
+    """Best loss so far, for each fit."""
+
+
+Callback = Callable[[Progress], Any]
+
+
+class Recorder:
+    """Keeps the best evaluated point of every fit, and the losses of every step.
+
+    Parameters
+    ----------
+    fits, size, objectives, n_steps : int
+        Sizes of the fits, and how many steps there will be at most.
+    callbacks : sequence of callable
+        Called after every step with a :class:`Progress`; one that returns True ends the fit.
+    bar : Bar, optional
+        Counts steps.
+    file : Path, optional
+        Where the state is kept, so that an interrupted fit goes on; arrays alone, whole or not at all.
+    identity : str
+        What the state belongs to; another one is not taken up.
+    """
+
+    def __init__(
+        self,
+        fits: int,
+        size: int,
+        objectives: int,
+        n_steps: int,
+        *,
+        callbacks: Sequence[Callback] = (),
+        bar: Bar | None = None,
+        file: Path | None = None,
+        identity: str = "",
+    ) -> None:
+        self.best = np.full((fits, size), np.nan)
+        self.best_losses = np.full((fits, objectives), np.nan)
+        self.best_step = np.full(fits, -1)
+        self.history = np.full((fits, n_steps), np.nan)
+        self.converged = np.zeros(fits, bool)
+        self.failed = np.zeros(fits, bool)
+        self.message = ""
+        self.front: tuple[np.ndarray, np.ndarray] | None = None
+        self.steps = 0
+        self._callbacks, self._bar, self._file, self._identity = tuple(callbacks), bar, file, identity
+
+    def evaluated(self, step: int, c: np.ndarray, losses: np.ndarray) -> None:
+        """Points ``(fits, candidates, size)`` of a step and their losses ``(fits, candidates, objectives)``.
+
+        Raises
+        ------
+        Stop
+            If a callback returns True.
+        """
+        first = np.where(np.isfinite(losses[..., 0]), losses[..., 0], np.inf)
+        which = first.argmin(axis=1)
+        fit = np.arange(len(which))
+        found = first[fit, which]
+        better = found < np.where(np.isnan(self.best_losses[:, 0]), np.inf, self.best_losses[:, 0])
+        self.best[better] = c[fit, which][better]
+        self.best_losses[better] = losses[fit, which][better]
+        self.best_step[better] = step
+        if step >= self.history.shape[1]:
+            self.history = np.concatenate([self.history, np.full((len(fit), step + 1 - self.history.shape[1]), np.nan)], axis=1)
+        self.history[:, step] = np.where(np.isfinite(found), found, np.nan)
+        self.steps = max(self.steps, step + 1)
+        if self._bar is not None:
+            self._bar.add(1)
+        now = Progress(step, self.history[:, step].copy(), self.best_losses[:, 0].copy())
+        if any([callback(now) is True for callback in self._callbacks]):
+            raise Stop
+
+    def evaluated_one(self, fit: int, step: int, c: np.ndarray, loss: float) -> None:
+        """A point of one fit alone, where fits are taken one after the other."""
+        every = np.full((len(self.best), 1, len(c)), np.nan)
+        losses = np.full((len(self.best), 1, self.best_losses.shape[1]), np.nan)
+        every[fit, 0], losses[fit, 0, 0] = c, loss
+        before = self.history[:, step].copy() if step < self.history.shape[1] else np.full(len(self.best), np.nan)
+        try:
+            self.evaluated(step, every, losses)
+        finally:
+            others = np.arange(len(self.best)) != fit
+            self.history[others, step] = before[others]
+
+    # ---------------------------------------------------------------------------------------------------------- state
+    def saved(self) -> dict[str, np.ndarray] | None:
+        """The state of an interrupted fit, if there is one; what was recorded is taken up again."""
+        if self._file is None or not self._file.exists():
+            return None
+        try:
+            with np.load(self._file, allow_pickle=False) as stored:
+                found = {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, EOFError, KeyError) as error:
+            raise ValueError(f"{self._file} is damaged ({error}). Delete it to start this part of the fit again.") from None
+        if str(found.pop("identity", "")) != self._identity:
+            raise ValueError(f"{self._file} belongs to another fit. Delete it, or choose another store.")
+        for name in ("best", "best_losses", "best_step", "history", "converged", "failed"):
+            setattr(self, name, found.pop(f"record_{name}"))
+        self.steps = int(found.pop("record_steps"))
+        if self._bar is not None:
+            self._bar.add(self.steps)
+        return found
+
+    def save(self, step: int, state: dict[str, np.ndarray]) -> None:
+        """Keep the state after a step: written beside, then moved into place."""
+        if self._file is None:
+            return
+        record = {
+            f"record_{n}": getattr(self, n) for n in ("best", "best_losses", "best_step", "history", "converged", "failed", "steps")
+        }
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._file.with_suffix(".part")
+        with beside.open("wb") as out:
+            np.savez(out, identity=np.asarray(self._identity), **record, **state)  # type: ignore[arg-type]
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(self._file)
+
+    def forget(self) -> None:
+        """The fit has ended: its state is not needed any more."""
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
+
+def identity(configuration: Any) -> str:
+    """A text that says which fit a state belongs to."""
+    return json.dumps(configuration, sort_keys=True)
