@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
 import numpy as np
 import xarray as xr
 
 from xmass.analysis.clock import period_in_seconds, time_unit
-from xmass.analysis.power import FREQUENCY, SEGMENTS, power_spectrum
+from xmass.analysis.power import FREQUENCY, SEGMENTS, power_spectrum, welch, welch_segments
 from xmass.labelled import schema, units
 
 ARBITRARY = "a.u."
 RESOLUTION = 0.1  # segments are whole samples, 8 or more: the resolutions of two sides of one segment differ by less
 
 
+class Spectra(NamedTuple):
+    """Two sides as spectra at the same frequencies; ``made`` makes the first of an array, ``(..., time, region)``, or takes its rows."""
+
+    simulated: xr.DataArray
+    recorded: xr.DataArray
+    made: Callable[[Any], Any]
+
+
 def paired_spectra(
     simulated: xr.DataArray, recorded: xr.DataArray, *, segment: float | None, band: tuple[float, float], what: str
-) -> tuple[xr.DataArray, xr.DataArray]:
+) -> Spectra:
     """Both sides with the dims ``frequency`` and ``region``, at the frequencies of ``simulated`` that both have, above 0 and in ``band``.
 
     A series becomes its spectrum in segments of ``segment`` seconds: by default those of the side that is a spectrum, else an eighth of
@@ -52,8 +64,25 @@ def paired_spectra(
             f"{spacing[0]:g} Hz and {theirs[0]:g} to {theirs[-1]:g} Hz in steps of {spacing[1]:g} Hz. Widen band=, or take a longer "
             "segment=."
         )
-    first = first.isel({FREQUENCY: np.flatnonzero(keep)})
-    return first, _at(second, ours[keep], slack)
+    kept = np.flatnonzero(keep)
+    return Spectra(first.isel({FREQUENCY: kept}), _at(second, ours[keep], slack), _made(simulated, seconds, kept))
+
+
+def _made(side: xr.DataArray, seconds: float, kept: np.ndarray) -> Callable[[Any], Any]:
+    if is_spectrum(side):
+        return partial(_rows, kept=kept)
+    time = schema.time_dim(side)
+    period = period_in_seconds(side, time)
+    length, shared = welch_segments(side, time, period, seconds * units.factor("s", time_unit(side, time)))
+    return partial(_welch_rows, length=length, shared=shared, period=period, kept=kept)
+
+
+def _rows(spectrum: Any, *, kept: np.ndarray) -> Any:
+    return spectrum[..., kept, :]
+
+
+def _welch_rows(series: Any, *, length: int, shared: int, period: float, kept: np.ndarray) -> Any:
+    return welch(series, length=length, shared=shared, period=period)[..., kept, :]
 
 
 def _at(spectrum: xr.DataArray, frequency: np.ndarray, slack: float) -> xr.DataArray:
@@ -69,7 +98,7 @@ def _at(spectrum: xr.DataArray, frequency: np.ndarray, slack: float) -> xr.DataA
 
 
 def _spectrum(side: xr.DataArray, seconds: float, what: str) -> xr.DataArray:
-    if _is_spectrum(side):
+    if is_spectrum(side):
         if FREQUENCY not in side.coords or side.sizes[FREQUENCY] < 2:
             raise ValueError(f"{what} needs a coordinate 'frequency' of two values or more, in Hz: xm.power_spectrum(signal) has it.")
         frequency = np.asarray(units.to_declared(side[FREQUENCY], "Hz", FREQUENCY).values, np.float64)
@@ -84,14 +113,14 @@ def _spectrum(side: xr.DataArray, seconds: float, what: str) -> xr.DataArray:
 
 def _common_segment(sides: list[xr.DataArray]) -> float:
     for side in sides:
-        if _is_spectrum(side) and FREQUENCY in side.coords and side.sizes[FREQUENCY] > 1:
+        if is_spectrum(side) and FREQUENCY in side.coords and side.sizes[FREQUENCY] > 1:
             frequency = units.to_declared(side[FREQUENCY], "Hz", FREQUENCY).values
             return float(1 / (frequency[1] - frequency[0]))
     times = [schema.time_dim(side) for side in sides]
     return min(side.sizes[time] // SEGMENTS * period_in_seconds(side, time) for side, time in zip(sides, times, strict=True))
 
 
-def _is_spectrum(side: xr.DataArray) -> bool:
+def is_spectrum(side: xr.DataArray) -> bool:
     """Whether ``frequency`` is that of a spectrum, and not a swept parameter of a series."""
     in_time = schema.TIME in side.dims or any(side[d].attrs.get("axis") == "T" for d in side.dims if d in side.coords)
     return FREQUENCY in side.dims and not in_time

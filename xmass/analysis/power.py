@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from xmass.analysis.arrays import array_namespace
 from xmass.analysis.clock import duration_in_seconds, period_in_seconds
 from xmass.analysis.connectivity import checked_series, float_type, one_chunk
 from xmass.analysis.preprocess import FILTER_ORDER, PREPROCESS, recorded_steps
@@ -87,7 +88,7 @@ def power_spectrum(
     if method == "welch":
         if bandwidth is not None:
             raise ValueError(f"bandwidth={bandwidth!r} is of method='multitaper'; the resolution of 'welch' is one over segment=.")
-        length, shared = _segments(signal, time, period, segment, overlap)
+        length, shared = welch_segments(signal, time, period, segment, overlap)
         options: dict[str, Any] = {"tapers": None, "length": length, "shared": shared}
         described = f"Welch, segments of {length * period:g} s"
     else:
@@ -284,7 +285,8 @@ def _edges(band: Any) -> tuple[float | None, float | None]:
     return (None if low is None else units.in_unit(low, "Hz", "band")), (None if high is None else units.in_unit(high, "Hz", "band"))
 
 
-def _segments(signal: xr.DataArray, time: Hashable, period: float, segment: Any, overlap: float) -> tuple[int, int]:
+def welch_segments(signal: xr.DataArray, time: Hashable, period: float, segment: Any, overlap: float = 0.5) -> tuple[int, int]:
+    """Samples of a segment of Welch's method, and how many of them two neighbours share."""
     samples = signal.sizes[time]
     seconds = samples // SEGMENTS * period if segment is None else duration_in_seconds(segment, signal, time, "segment")
     length = round(seconds / period)
@@ -327,6 +329,31 @@ def _density_unit(signal: xr.DataArray) -> dict[str, str]:
         return {schema.UNITS: units.canonical(squared)}
     except (TypeError, ValueError):  # a text that is no unit
         return {schema.UNITS: f"({unit})^2/Hz"}
+
+
+def welch(series: Any, *, length: int, shared: int, period: float) -> Any:
+    """The array core of :func:`power_spectrum` by Welch: ``(..., time, region)`` to ``(..., frequency, region)``.
+
+    numpy or jax, differentiable. 0 for a constant series, NaN for one that is not finite, as there.
+    """
+    xp = array_namespace(series)
+    if xp is np:
+        power = _power(np.swapaxes(series, -1, -2), tapers=None, length=length, shared=shared, period=period, dtype=np.dtype(series.dtype))
+        return np.swapaxes(power, -1, -2)
+    finite = xp.isfinite(series).all(axis=-2, keepdims=True)
+    filled = xp.where(finite, series, 0.0)
+    varies = xp.max(filled, axis=-2, keepdims=True) > xp.min(filled, axis=-2, keepdims=True)
+    starts = np.arange(0, series.shape[-2] - length + 1, length - shared)
+    segments = filled[..., starts[:, None] + np.arange(length), :]
+    segments = segments - xp.mean(segments, axis=-2, keepdims=True)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+    transformed = xp.fft.rfft(segments * xp.asarray(window[:, None], series.dtype), axis=-2)
+    sides = np.full((length // 2 + 1, 1), 2.0)  # both signs, but for 0 and half the sampling rate
+    sides[0] = 1.0
+    sides[(length + 1) // 2 :] = 1.0
+    scale = xp.asarray(sides * (period / np.sum(window**2)), series.dtype)
+    power = xp.mean(transformed.real**2 + transformed.imag**2, axis=-3) * scale
+    return xp.where(finite, xp.where(varies, power, 0.0), xp.nan)
 
 
 def _power(series: np.ndarray, *, tapers: np.ndarray | None, length: int, shared: int, period: float, dtype: np.dtype) -> np.ndarray:
