@@ -18,6 +18,8 @@ from jax import lax
 _GROUP = 8
 _MERGE = 1.3
 _LANES = 16
+Tables = tuple[np.ndarray, list[np.ndarray]]
+"""Targets in the order of a level, and per group the sources ``(turn, edge, target)`` over all kinds of edges; -1 pads."""
 _SLICE = lax.GatherDimensionNumbers(offset_dims=(1,), collapsed_slice_dims=(), start_index_map=(0,))
 
 
@@ -42,6 +44,8 @@ class DelayPlan(NamedTuple):
     shape: DelayShape
     arrays: list[Any]
     undelayed: list[np.ndarray] | None
+    tables: list[Tables]
+    """Of each level, the edges that its groups hold."""
 
 
 def plan_delays(parts: Sequence[tuple[np.ndarray, np.ndarray]], *, width: int, ahead: int, least: int = 1) -> list[DelayPlan]:
@@ -86,6 +90,7 @@ def _plan(
     """The plan of one projection, in blocks that are those of all."""
     undelayed = [w.sum(0) for w in np.where(steps == 0, weights, 0.0)]
     levels: list[Level] = []
+    every: list[Tables] = []
     arrays: list[list[dict]] = [[] for _ in weights]
     for position, block in enumerate(blocks):
         lower = block if position else 0
@@ -93,9 +98,11 @@ def _plan(
         # The smallest blocks also take what is shorter than any of them would allow: there is nothing below.
         level, tables = _group(edges & (shortest >= lower) & (shortest < upper), block)
         levels.append(level)
+        every.append(tables)
         for own, w, d in zip(arrays, weights, steps, strict=True):
             own.append(_fill(tables, w, d, history, row, width))
-    return DelayPlan(DelayShape(tuple(levels), history, row), arrays, undelayed if any(u.any() for u in undelayed) else None)
+    shape = DelayShape(tuple(levels), history, row)
+    return DelayPlan(shape, arrays, undelayed if any(u.any() for u in undelayed) else None, every)
 
 
 def _blocks(delays: np.ndarray, width: int, ahead: int) -> tuple[int, ...]:
@@ -114,7 +121,7 @@ def _blocks(delays: np.ndarray, width: int, ahead: int) -> tuple[int, ...]:
     return tuple(blocks[:most])
 
 
-def _group(member: np.ndarray, block: int) -> tuple[Level, tuple[np.ndarray, list[np.ndarray]]]:
+def _group(member: np.ndarray, block: int) -> tuple[Level, Tables]:
     """Sort targets by in-degree and cut their edges into groups of eight; merge neighbours where padding stays small."""
     kinds, n, _ = member.shape
     edges = member.transpose(1, 0, 2).reshape(n, kinds * n)
@@ -139,7 +146,7 @@ def _group(member: np.ndarray, block: int) -> tuple[Level, tuple[np.ndarray, lis
     return Level(block, tuple((g[0], g[1]) for g in groups)), (order, tables)
 
 
-def _fill(tables: tuple[np.ndarray, list[np.ndarray]], weights: np.ndarray, steps: np.ndarray, history: int, row: int, width: int) -> dict:
+def _fill(tables: Tables, weights: np.ndarray, steps: np.ndarray, history: int, row: int, width: int) -> dict:
     """Index and weight arrays of one level for one structure. Padding reads row 0 with weight 0."""
     order, groups = tables
     n = weights.shape[-1]
@@ -198,6 +205,7 @@ def sparse_plan(weights: Sequence[np.ndarray]) -> list[dict[str, Any]]:
             "source": sources,
             "weight": [np.where(t >= 0, w[order[: t.shape[2]], s], 0.0) for t, s in zip(tables, sources, strict=True)],
             "inverse": inverse,
+            "tables": (order, tables),
         }
         for w in weights
     ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from xmass.core.coupling import Coupling
@@ -32,6 +34,8 @@ class Wiring:
     kind: Projection
     undelayed: Sequence[Any]
     """Of each structure and epoch, the matrix of the edges without delay, or its existing edges."""
+    path: str
+    """A coupling that sums with these weights."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,7 +91,7 @@ def plan_structures(
     def delays(prefix: str) -> np.ndarray | None:
         if prefix + SPEED not in values:
             return None
-        return spread(prefix + DISTANCES) / spread(prefix + SPEED)[:, None, None] / dt
+        return delays_in_steps(spread(prefix + DISTANCES), spread(prefix + SPEED)[:, None, None], dt)
 
     def weights(prefix: str) -> np.ndarray:
         found = spread(prefix + WEIGHTS)
@@ -95,13 +99,14 @@ def plan_structures(
         return np.broadcast_to(every, (count, len(starts), *every.shape[2:]))
 
     keys: dict[tuple, int] = {}
-    of_coupling, matrices, exact = {}, [], []
+    of_coupling, matrices, exact, first = {}, [], [], []
     for path, coupling in system.couplings.items():
         prefix = system.prefix_of(path)
         key = (prefix, _weighting(coupling), *_ends(system.model, coupling))
         if key not in keys:
             keys[key] = len(keys)
-            matrices.append(_summed(path, coupling, _between(weights(prefix), system.model, coupling)))
+            first.append(path)
+            matrices.append(_summed(path, coupling, between(weights(prefix), system.model, coupling)))
             exact.append(delays(prefix))
         of_coupling[path] = keys[key]
     parts = [_edges(w, d, system.delays) for w, d in zip(matrices, exact, strict=True) if d is not None]
@@ -109,7 +114,7 @@ def plan_structures(
     for _, steps in parts:
         _check_memory(steps, slowest, dt, width)
     plans = iter(plan_delays([(w, s.astype(np.int64)) for w, s in parts], width=width, ahead=ahead, least=least) if parts else ())
-    wirings = tuple(_wiring(w, None if d is None else next(plans)) for w, d in zip(matrices, exact, strict=True))
+    wirings = tuple(_wiring(p, w, None if d is None else next(plans)) for p, w, d in zip(first, matrices, exact, strict=True))
     return Structures(dims, count, starts, wirings, of_coupling)
 
 
@@ -118,11 +123,12 @@ def _ends(model: NeuralMass, coupling: Coupling) -> tuple[str, ...]:
     return tuple(n.partition(".")[0] for n in (coupling.source, coupling.target)) if isinstance(model, Mixed) else ()
 
 
-def _between(weights: np.ndarray, model: NeuralMass, coupling: Coupling) -> np.ndarray:
+def between(weights: Any, model: NeuralMass, coupling: Coupling) -> Any:
     """The weights of the edges from regions that have the source to regions that have the target."""
     if not isinstance(model, Mixed):
         return weights
-    return np.where(model.mask(coupling.target)[:, None] & model.mask(coupling.source), weights, 0.0)
+    where = np.where if isinstance(weights, np.ndarray) else jnp.where
+    return where(model.mask(coupling.target)[:, None] & model.mask(coupling.source), weights, 0.0)
 
 
 class _Swept:
@@ -141,10 +147,25 @@ class _Swept:
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
 
 
+def _own_weighting(path: str, coupling: Coupling) -> Callable[[Any], Any]:
+    """The weighting of a coupling whose parameters cannot be read."""
+    return replace(coupling, {d.name: _Swept(f"{path}.{d.name}") for d in declared_parameters(coupling)}).weighting
+
+
+def weighted(path: str, coupling: Coupling, weights: jax.Array) -> jax.Array:
+    """The matrix ``(region, region)`` that a coupling sums with, of traced weights."""
+    try:
+        return jnp.asarray(_own_weighting(path, coupling)(weights), weights.dtype)
+    except jax.errors.JAXTypeError as error:
+        raise TypeError(
+            f"weighting of {type(coupling).__name__} cannot be differentiated: it makes numpy arrays or decisions from the weights. Write "
+            "it with arithmetic, methods such as weights.sum(-1) and jax.numpy, or keep the weights of this coupling fixed."
+        ) from error
+
+
 def _summed(path: str, coupling: Coupling, weights: np.ndarray) -> np.ndarray:
     """The matrices ``(structure, epoch, region, region)`` that a coupling sums with."""
-    blank = replace(coupling, {d.name: _Swept(f"{path}.{d.name}") for d in declared_parameters(coupling)})
-    made = np.asarray(blank.weighting(weights), dtype=np.float64)
+    made = np.asarray(_own_weighting(path, coupling)(weights), dtype=np.float64)
     name = f"weighting of {type(coupling).__name__}"
     if made.shape != weights.shape:
         raise ValueError(f"{name} returns shape {made.shape} for weights of shape {weights.shape} (..., region, region), needs the same.")
@@ -162,33 +183,40 @@ def _weighting(coupling: Coupling) -> object:
     return replace(coupling, {d.name: 0.0 for d in declared_parameters(coupling)})
 
 
-def _wiring(weights: np.ndarray, plan: DelayPlan | None) -> Wiring:
+def _wiring(path: str, weights: np.ndarray, plan: DelayPlan | None) -> Wiring:
     """How a projection is read: through its plan where an edge has a delay, and undelayed edges by a product."""
     delayed = plan if plan is not None and plan.shape.levels else None
     rest: Sequence[Any] | None = delayed.undelayed if delayed is not None else list(weights.reshape(-1, *weights.shape[2:]))
     shape = delayed.shape if delayed is not None else None
     if rest is None:
-        return Wiring(weights, delayed, Projection(shape, ""), ())
+        return Wiring(weights, delayed, Projection(shape, ""), (), path)
     used = np.any([m != 0 for m in rest], axis=0)
     if len(used) < _LARGE or used.mean() >= _SPARSE:
-        return Wiring(weights, delayed, Projection(shape, "dense"), rest)
-    return Wiring(weights, delayed, Projection(shape, "sparse"), sparse_plan(rest))
+        return Wiring(weights, delayed, Projection(shape, "dense"), rest, path)
+    return Wiring(weights, delayed, Projection(shape, "sparse"), sparse_plan(rest), path)
 
 
 def _edges(weights: np.ndarray, exact: np.ndarray, rule: str) -> tuple[np.ndarray, np.ndarray]:
     """Weights and whole delays ``(structure * epoch, edge kind, region, region)`` of what ``exact`` gives in steps."""
-    repeated = np.repeat(exact, weights.shape[1], axis=0)
-    flat = weights.reshape(-1, *weights.shape[2:])
-    if rule == "linear":
-        lower = np.floor(repeated + 1e-9)
-        part = np.clip(repeated - lower, 0.0, 1.0)
-        part = np.where(part < 1e-9, 0.0, part)
-        steps = np.stack([lower, lower + 1], axis=1)
-        kinds = np.stack([flat * (1.0 - part), flat * part], axis=1)
-    else:
-        steps = (np.rint(repeated) if rule == "nearest" else np.ceil(np.round(repeated, 9)))[:, None]
-        kinds = flat[:, None]
+    steps, factor = interpolated(np.repeat(exact, weights.shape[1], axis=0), rule)
+    kinds = weights.reshape(-1, 1, *weights.shape[2:]) * factor
     return kinds, np.where(kinds != 0.0, steps, 0.0)
+
+
+def delays_in_steps(distances: Any, speed: Any, dt: float) -> Any:
+    """Delays in steps of ``dt`` ms, not rounded."""
+    return distances / speed / dt
+
+
+def interpolated(exact: np.ndarray, rule: str) -> tuple[np.ndarray, np.ndarray]:
+    """Whole delays of each kind of edge ``(..., edge kind, region, region)``, and the part of the weight that it has."""
+    if rule == "linear":
+        lower = np.floor(exact + 1e-9)
+        part = np.clip(exact - lower, 0.0, 1.0)
+        part = np.where(part < 1e-9, 0.0, part)
+        return np.stack([lower, lower + 1], axis=-3), np.stack([1.0 - part, part], axis=-3)
+    steps = np.rint(exact) if rule == "nearest" else np.ceil(np.round(exact, 9))
+    return steps[..., None, :, :], np.ones((1, 1, 1))
 
 
 def _check_count(count: int, regions: int) -> None:
