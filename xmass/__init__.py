@@ -44,6 +44,7 @@ from xmass.couplings import (
 from xmass.labelled import units
 from xmass.labelled.connectome import cortical, normalize, spectral_radius
 from xmass.labelled.from_equations import model_from_equations
+from xmass.labelled.head import head_lead_field
 from xmass.labelled.leadfield import electrodes_1020, sphere_lead_field, unbounded_lead_field
 from xmass.labelled.network import Network
 from xmass.models import (
@@ -213,6 +214,7 @@ __all__ = [
     "fixed_points",
     "functional_connectivity",
     "graph_measures",
+    "head_lead_field",
     "heterogeneity",
     "inhibition_control",
     "intrinsic_frequency",

@@ -184,7 +184,9 @@ def test_what_does_not_fit_is_refused():
         return (sim or bank()).run(20.0, monitors={"v": what}, seed=1, **options)
 
     with pytest.raises(TypeError, match="gain"):
-        xm.EEG(of="x")
+        xm.SEEG(of="x")
+    with pytest.raises(KeyError, match="is given no gain"):
+        run(xm.EEG(of="x"))
     with pytest.raises(TypeError, match="needs a DataArray"):
         run(xm.EEG(of="x", gain=GAIN.values))
     with pytest.raises(ValueError, match=r"needs \('sensor', 'region'\)"):

@@ -216,6 +216,7 @@ def example_cohort() -> xr.Dataset:
     """
     with as_file(files("xmass.datasets").joinpath(DATA)) as path, xr.open_dataset(path, engine="h5netcdf") as stored:
         ds = stored.load()
+    ds["centres"].attrs["axes"] = "RAS"
     return ds.assign({name: ds[name].astype(np.float64) for name in ("weights", "distances")})
 
 

@@ -59,7 +59,7 @@ def connectome_dataset(
         {
             "weights": (dims, weights, {"units": "1", "long_name": "connection strength"}),
             "distances": (dims, distances, {"units": "mm", "long_name": "fibre length"}),
-            "centres": (("region", "xyz"), centres, {"units": "mm", "long_name": "position of the region"}),
+            "centres": (("region", "xyz"), centres, {"units": "mm", "long_name": "position of the region", "axes": "RAS"}),
         },
         coords={
             "region": ("region", labels, {"long_name": "receiving region"}),

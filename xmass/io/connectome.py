@@ -164,7 +164,7 @@ def _read(source: Source | np.ndarray, variable: str | None, lengths: str | None
     if name.endswith(".nii"):
         parcels = read_cifti(file, max_bytes, wanted="pconn")
         coords = {"hemisphere": (REGION, parcels.hemisphere)} if any(parcels.hemisphere) else {}
-        more = {} if parcels.centres is None else {"centres": _positions(parcels.centres)}
+        more = {} if parcels.centres is None else {"centres": _positions(parcels.centres, axes="RAS")}
         return file.name, Found(parcels.values, None, parcels.labels, parcels.columns, coords, more)
     raise fault(file, f"its ending is {file.suffix!r}, needs one of {FORMATS}. Read it otherwise and give the array, with labels=.")
 
@@ -181,8 +181,8 @@ def _from_archive(file: Path, max_bytes: int) -> Found:
     return Found(archive.weights, archive.lengths, archive.labels, archive.labels, coords, variables, archive.units.get("length"))
 
 
-def _positions(centres: np.ndarray) -> tuple[Any, ...]:
-    return ((REGION, "xyz"), centres, {UNITS: "mm", LONG_NAME: "position of the region"})
+def _positions(centres: np.ndarray, **attrs: str) -> tuple[Any, ...]:
+    return ((REGION, "xyz"), centres, {UNITS: "mm", LONG_NAME: "position of the region", **attrs})
 
 
 def _from_dataset(file: Path, ds: xr.Dataset, variable: str | None, lengths: str | None) -> xr.Dataset:

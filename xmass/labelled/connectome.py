@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Literal, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import xarray as xr
 
-from xmass.labelled.schema import DISTANCES, MATRIX_DIMS, REGION, REGION_OTHER, UNITS, WEIGHTS
+from xmass.labelled.schema import CENTRES, DISTANCES, HEMISPHERE, MATRIX_DIMS, ORIENTATIONS, REGION, REGION_OTHER, UNITS, WEIGHTS
 
 Connectome = TypeVar("Connectome", xr.Dataset, xr.DataArray)
 Normalization = Literal["max", "row", "spectral", "log"]
@@ -325,3 +325,13 @@ def _largest_absolute_eigenvalue(weights: np.ndarray) -> np.ndarray:
     symmetric = np.array_equal(weights, np.swapaxes(weights, -1, -2))
     eigenvalues = np.linalg.eigvalsh(weights) if symmetric else np.linalg.eigvals(weights)
     return np.abs(eigenvalues).max(axis=-1)
+
+
+def places_of(connectome: Any) -> xr.Dataset | None:
+    """Of a connectome, or of the first of several that has it, what the embedded head needs."""
+    several = connectome.values() if isinstance(connectome, Mapping) and not isinstance(connectome, xr.Dataset) else [connectome]
+    for ds in several:
+        if isinstance(ds, xr.Dataset) and CENTRES in ds.variables:
+            kept = ds[[n for n in (CENTRES, ORIENTATIONS, HEMISPHERE) if n in ds.variables]]
+            return kept.drop_vars([c for c in kept.coords if c not in (REGION, "xyz", CENTRES, ORIENTATIONS, HEMISPHERE, *kept.dims)])
+    return None

@@ -14,7 +14,7 @@ import xarray as xr
 from xmass.core.model import NeuralMass, declared_parameters, nested, parameter_value, replace
 from xmass.core.observe import Node, Observation, Source, choose_segment
 from xmass.labelled.parameters import Observed, Spec, in_terms_of, unit_of
-from xmass.labelled.schema import BATCH, DIVERGED, LAG, LONG_NAME, REGION, REGION_OTHER, SEED, TIME, UNITS
+from xmass.labelled.schema import BATCH, DIVERGED, LAG, LEAD_FIELD, LONG_NAME, REGION, REGION_OTHER, SEED, TIME, UNITS
 from xmass.labelled.source import surroundings
 from xmass.labelled.suggest import nearest
 from xmass.labelled.tracing import trace
@@ -236,6 +236,18 @@ class _Builder:
         self.clock_unit_of_node.append(clock_unit)
         return len(self.nodes) - 1
 
+    def lead_fields(self, index: int) -> dict[str, str]:
+        """Of an observation and what it observes, what the gains of embedded heads say of themselves."""
+        while True:
+            for d in declared_parameters(self.observations[index]):
+                gain = parameter_value(self.observations[index], d.name) if "space" in d.dims else None
+                if isinstance(gain, xr.DataArray) and LEAD_FIELD in gain.attrs:
+                    return {LEAD_FIELD: str(gain.attrs[LEAD_FIELD])}
+            before = self.nodes[index].input
+            if isinstance(before, Source):
+                return {}
+            index = before
+
     def space_of(self, input_: Source | int) -> str:
         """Dim of a source or series beside time; empty if it has none."""
         return self.spaces.get(input_.name, REGION) if isinstance(input_, Source) else self.observed[input_].space
@@ -380,6 +392,7 @@ def graph_of(
             attrs = (
                 unit_attrs(builder.unit_of_node[index], f"{type(what).__name__} of {_describe(what.of)}")
                 | builder.observations[index].record()
+                | builder.lead_fields(index)
             )
             clock = "" if reduces else f"{name}_{TIME}"
             space = builder.observed[index].space

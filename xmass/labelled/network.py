@@ -12,7 +12,7 @@ import xarray as xr
 
 from xmass.core.coupling import Coupling
 from xmass.core.model import Mixed, NeuralMass, declared_parameters
-from xmass.labelled.connectome import check_connectome
+from xmass.labelled.connectome import check_connectome, places_of
 from xmass.labelled.parts import check_between, check_parts
 from xmass.labelled.regions import align_regions
 from xmass.labelled.schema import DISTANCES, REGION, REGION_OTHER, SPEED, WEIGHTS
@@ -65,6 +65,8 @@ class Network:
     coupling: Coupling | Mapping[str, Coupling] | None = None
     delays: Delays = "nearest"
     assignment: xr.DataArray | None = None
+    places: xr.Dataset | None = dataclasses.field(default=None, init=False, repr=False)
+    """Positions of the regions, where the connectome has them: for sensors that are given no gain."""
 
     def __post_init__(self) -> None:
         for name in ("node", "coupling", "speed"):  # a mapping of the caller may change later
@@ -75,6 +77,7 @@ class Network:
         for key in self.coupling if isinstance(self.coupling, Mapping) else ():
             if not isinstance(key, str) or not key.isidentifier():
                 raise ValueError(f"a coupling is called {key!r}, needs a name such as 'fast': its parameters are coupling.fast.k.")
+        object.__setattr__(self, "places", places_of(self.connectome))
         object.__setattr__(self, "connectome", self._checked_connectome())
         if self.delays not in ("nearest", "ceil", "linear"):
             raise ValueError(f"delays={self.delays!r}, needs 'nearest', 'ceil' or 'linear'.")

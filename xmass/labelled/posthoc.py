@@ -15,7 +15,9 @@ import xarray as xr
 from xmass.core.engine import advance_node, words
 from xmass.core.model import bound
 from xmass.core.observe import Block, Node, Observation, Source, noise_stream
+from xmass.labelled.connectome import places_of
 from xmass.labelled.execute import columns
+from xmass.labelled.head import with_lead_fields
 from xmass.labelled.monitors import Graph, Monitors, as_mapping, check_functions_of, graph_of, inner_dims, segment_length
 from xmass.labelled.parameters import observation_parameters
 from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION
@@ -30,7 +32,7 @@ def observe_stored(ds: xr.Dataset, monitors: Monitors) -> xr.Dataset:
     """See :func:`xmass.observe`."""
     if not isinstance(ds, xr.Dataset):
         raise TypeError(f"observe needs a Dataset of trajectories, got a {type(ds).__name__}: da.to_dataset(name='x').")
-    wanted = as_mapping(monitors, [])
+    wanted = as_mapping(with_lead_fields(monitors, places_of(ds)), [])
     dim = _clock_of(ds, wanted)
     spaces = {str(n): _space(v) for n, v in ds.data_vars.items() if dim in v.dims and v.dtype.kind == "f"}
     named = {what for what in _observed_names(wanted) if what in spaces}

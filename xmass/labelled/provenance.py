@@ -20,6 +20,7 @@ import xarray as xr
 from xmass._version import __version__
 from xmass.core.model import Uniform
 from xmass.labelled.network import Network
+from xmass.labelled.schema import LEAD_FIELD
 from xmass.labelled.source import code_name, source_hash
 from xmass.labelled.units import dequantify, to_declared
 from xmass.models.equations import Text, class_of, text_of
@@ -71,7 +72,7 @@ class Encoder:
             variables = {str(n): self.encode(v) for n, v in value.variables.items()}
             return {"dataset": variables, "order": list(variables), "coords": sorted(map(str, value.coords))}
         if isinstance(value, xr.Variable):
-            attrs = {str(k): str(v) for k, v in value.attrs.items() if k in ("units", "axis")}
+            attrs = {str(k): str(v) for k, v in value.attrs.items() if k in ("units", "axis", LEAD_FIELD)}
             return {"dims": list(map(str, value.dims)), "data": self.encode(np.asarray(value.values)), "attrs": attrs}
         if isinstance(value, xr.DataArray):
             value = dequantify(value)
@@ -119,7 +120,7 @@ class Encoder:
             found["equations"] = text.record()
         elif not cls.__module__.startswith(_OWN):
             found["source_sha256"] = source_hash(cls)
-        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
         return {**found, "fields": {name: self.encode(v) for name, v in fields.items()}}
 
     def _quantity(self, value: Any) -> Any:

@@ -24,6 +24,10 @@ STEP_DT = "dt"
 """Attribute of ``initial.step``: the time step in which it counts [ms]."""
 DIVERGED = "diverged"
 
+LEAD_FIELD = "lead_field"
+"""Attribute of a gain and of a result: the embedded head that it was made with."""
+CENTRES, ORIENTATIONS, HEMISPHERE = "centres", "orientations", "hemisphere"
+
 UNITS = "units"
 LONG_NAME = "long_name"
 CONVENTIONS = "xmass-1.0"

@@ -48,8 +48,9 @@ class EEG(Observation):
     ----------
     of : str, Observation or callable
         The source x, such as the output ``eeg`` of the Jansen-Rit model.
-    gain : DataArray
-        G ``(sensor, region)`` [V/(nA m)]: from :func:`xmass.sphere_lead_field`, or of a head model. Aligned by region label.
+    gain : DataArray or "sphere"
+        G ``(sensor, region)`` [V/(nA m)]: from :func:`xmass.sphere_lead_field`, or of a head model. Aligned by region label. By default
+        the embedded head, :func:`xmass.head_lead_field` of the connectome's ``centres``, which shows patterns and no more.
     scale : float or DataArray
         c, the dipole moment [nA m] that a unit of the source stands for; it may differ by region.
     reference : {None, "average"}
@@ -78,7 +79,7 @@ class EEG(Observation):
 
     of: Any = eqx.field(static=True, kw_only=True)
     scale: Value = parameter(1.0, "nA*m/source", "dipole moment of a unit of the source")
-    gain: Value = parameter(..., "V/(nA*m)", "potential of a unit of moment", dims=("space", "input"))
+    gain: Value = parameter("sphere", "V/(nA*m)", "potential of a unit of moment", dims=("space", "input"))
     reference: Reference = eqx.field(default=None, static=True, kw_only=True)
     normalise: Normalise = eqx.field(default=None, static=True, kw_only=True)
     dim: str = eqx.field(default="sensor", static=True, kw_only=True)
@@ -117,8 +118,9 @@ class MEG(Observation):
     ----------
     of : str, Observation or callable
         The source x.
-    gain : DataArray
-        G ``(sensor, region)`` [T/(nA m)]: from :func:`xmass.sphere_lead_field`, or of a head model. Aligned by region label.
+    gain : DataArray or "sphere"
+        G ``(sensor, region)`` [T/(nA m)]: from :func:`xmass.sphere_lead_field`, or of a head model. Aligned by region label. By default
+        the embedded head, :func:`xmass.head_lead_field` of the connectome's ``centres`` and ``orientations``.
     scale : float or DataArray
         c, the dipole moment [nA m] that a unit of the source stands for; it may differ by region.
     normalise : {None, "l1", "l2"}
@@ -144,7 +146,7 @@ class MEG(Observation):
 
     of: Any = eqx.field(static=True, kw_only=True)
     scale: Value = parameter(1.0, "nA*m/source", "dipole moment of a unit of the source")
-    gain: Value = parameter(..., "T/(nA*m)", "field of a unit of moment", dims=("space", "input"))
+    gain: Value = parameter("sphere", "T/(nA*m)", "field of a unit of moment", dims=("space", "input"))
     normalise: Normalise = eqx.field(default=None, static=True, kw_only=True)
     dim: str = eqx.field(default="sensor", static=True, kw_only=True)
     name: str = eqx.field(default="meg", static=True, kw_only=True)
