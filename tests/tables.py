@@ -57,7 +57,9 @@ def _table(first: str, columns: list[str], rows: list[str]) -> str:
 
 
 def _parameter(declared: Any) -> str:
-    default = f"{declared.default:g}" if not declared.dims else f'`"{declared.default}"`' if isinstance(declared.default, str) else "required"
+    default = (
+        f"{declared.default:g}" if not declared.dims else f'`"{declared.default}"`' if isinstance(declared.default, str) else "required"
+    )
     return f"| `{declared.name}` | {default} | {declared.unit} | {declared.meaning} |"
 
 
