@@ -26,12 +26,14 @@ from xmass.analysis.preprocess import preprocess
 from xmass.analysis.spectra import intrinsic_frequency
 from xmass.analysis.stability import fixed_points
 from xmass.analysis.structure_function import sc_fc_coupling
+from xmass.core import prior as priors
 from xmass.core.coloured import BlueNoise, ColoredNoise, PinkNoise, VioletNoise
 from xmass.core.coupling import Coupling
 from xmass.core.model import Input, NeuralMass, Output, Past, State, Uniform, parameter, time_field
 from xmass.core.multiplicative import ItoNoise, StratonovichNoise
 from xmass.core.noise import BrownianNoise, GaussianNoise, Noise, OUProcess, WhiteNoise
 from xmass.core.observe import Block, Observation, Timing
+from xmass.core.param import Param
 from xmass.couplings import (
     AdditiveCoupling,
     DiffusiveCoupling,
@@ -154,6 +156,7 @@ __all__ = [
     "Observation",
     "OrderParameter",
     "Output",
+    "Param",
     "Past",
     "PinkNoise",
     "PowerSpectrum",
@@ -240,6 +243,7 @@ __all__ = [
     "plan",
     "power_spectrum",
     "preprocess",
+    "priors",
     "rerun",
     "sc_fc_coupling",
     "seed_map",

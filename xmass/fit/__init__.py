@@ -1,0 +1,1 @@
+"""Fitting: from recordings to parameters, and how sure they are."""
