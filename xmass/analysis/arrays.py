@@ -35,6 +35,14 @@ def safe_sqrt(value: Any) -> Any:
     return xp.where(positive, xp.sqrt(xp.where(positive, value, 1.0)), value * 0.0)
 
 
+def root_mean_square(residuals: Any) -> Any:
+    """Root of the mean square over the last axis; its gradient at 0 is 0."""
+    xp = array_namespace(residuals)
+    # one memory order, so that sums have the same last bit whatever the dims were before
+    residuals = np.ascontiguousarray(residuals) if isinstance(residuals, np.ndarray) else residuals
+    return safe_sqrt(xp.mean(residuals * residuals, axis=-1))
+
+
 def pearson(a: Any, b: Any, *, where: Any = None) -> Any:
     """Pearson correlation over the last axis; leading axes broadcast. NaN where one side is constant.
 

@@ -29,6 +29,11 @@ class Combined:
         scores = [(factor, term.best) for factor, term in self.terms]
         return None if any(best is None for _, best in scores) else sum(factor * best for factor, best in scores if best is not None)
 
+    @property
+    def differentiable(self) -> bool:
+        """Whether every term has a gradient."""
+        return all(term.differentiable for _, term in self.terms)
+
     def __call__(self, *pairs: tuple[Any, Any]) -> Any:
         """Score of one ``(simulated, recorded)`` pair of arrays per term, in the order of ``terms``."""
         if len(pairs) != len(self.terms):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xmass.analysis.arrays import array_namespace, off_diagonal, safe_sqrt
+from xmass.analysis.arrays import off_diagonal, root_mean_square
 from xmass.objectives.objective import Objective
 
 
@@ -26,10 +26,22 @@ def fc_rmse(simulated: str | None = None, recorded: str | None = None, *, name: 
     0.25
     """
     meaning = "root mean square difference of the off-diagonal entries of simulated and recorded FC"
-    return Objective(_rmse, name=name, direction="min", best=0.0, takes="fc", simulated=simulated, recorded=recorded, meaning=meaning)
+    return Objective(
+        _rmse,
+        name=name,
+        direction="min",
+        best=0.0,
+        takes="fc",
+        simulated=simulated,
+        recorded=recorded,
+        meaning=meaning,
+        residual=_residual,
+    )
+
+
+def _residual(simulated: Any, recorded: Any) -> Any:
+    return off_diagonal(simulated) - off_diagonal(recorded)
 
 
 def _rmse(simulated: Any, recorded: Any) -> Any:
-    xp = array_namespace(simulated, recorded)
-    difference = off_diagonal(simulated) - off_diagonal(recorded)
-    return safe_sqrt(xp.mean(difference * difference, axis=-1))
+    return root_mean_square(_residual(simulated, recorded))

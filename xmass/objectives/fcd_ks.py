@@ -45,6 +45,7 @@ def fcd_ks(
         recorded=recorded,
         meaning=meaning,
         windows=windows_in_seconds(window, step),
+        differentiable=False,
     )
 
 

@@ -48,6 +48,11 @@ class Objective:
         For ``takes="spectrum"``: the segments in which a series becomes its spectrum, in seconds; by default an eighth of the shorter one.
     band : (low, high)
         For ``takes="spectrum"``: the frequencies that are compared, in Hz; 0 and half the sampling rate are never.
+    differentiable : bool
+        Whether the score has a gradient that says where it is better; not so if it is constant but for jumps. Fits by gradients need it.
+    residual : callable, optional
+        ``residual(simulated, recorded)`` of the same arrays, ``(..., m)``, where the score is the root of the mean of its squares. Fits by
+        least squares need it.
 
     Raises
     ------
@@ -79,6 +84,8 @@ class Objective:
     best: float | None = None
     segment: float | None = None
     band: tuple[float, float] = (0.0, float("inf"))
+    differentiable: bool = True
+    residual: Callable[[Any, Any], Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -101,3 +108,22 @@ class Objective:
     def __call__(self, simulated: Any, recorded: Any) -> Any:
         """Score of two arrays; see ``takes`` for what they are."""
         return self.function(simulated, recorded)
+
+    def residuals(self, simulated: Any, recorded: Any) -> Any:
+        """Residuals ``(..., m)`` of two arrays: the score is the root of the mean of their squares.
+
+        Raises
+        ------
+        ValueError
+            If the score is no root mean square.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from xmass.objectives import fc_rmse
+        >>> fc_rmse().residuals(np.full((2, 2), 0.5), np.full((2, 2), 0.25)).tolist()
+        [0.25, 0.25]
+        """
+        if self.residual is None:
+            raise ValueError(f"objective {self.name!r} has no residuals: it is no root mean square, as fc_rmse and timeseries_rmse are.")
+        return self.residual(simulated, recorded)

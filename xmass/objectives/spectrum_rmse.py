@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xmass.analysis.arrays import array_namespace, safe_sqrt
+from xmass.analysis.arrays import array_namespace, root_mean_square
 from xmass.labelled import units
 from xmass.objectives.objective import Objective
 
@@ -70,6 +70,7 @@ def spectrum_rmse(
         same_unit=not relative,
         segment=seconds,
         band=_band_in_hertz(band),
+        residual=_relative_residual if relative else _residual,
     )
 
 
@@ -88,13 +89,25 @@ def _band_in_hertz(band: tuple[Any, Any] | None) -> tuple[float, float]:
 
 
 def _rmse(simulated: Any, recorded: Any) -> Any:
-    return _root_mean_square(_decibel(simulated) - _decibel(recorded))
+    return root_mean_square(_residual(simulated, recorded))
 
 
 def _relative_rmse(simulated: Any, recorded: Any) -> Any:
+    return root_mean_square(_relative_residual(simulated, recorded))
+
+
+def _residual(simulated: Any, recorded: Any) -> Any:
+    return _flat(_decibel(simulated) - _decibel(recorded))
+
+
+def _relative_residual(simulated: Any, recorded: Any) -> Any:
     xp = array_namespace(simulated, recorded)
     a, b = (side - xp.mean(side, axis=-2, keepdims=True) for side in (_decibel(simulated), _decibel(recorded)))
-    return _root_mean_square(a - b)
+    return _flat(a - b)
+
+
+def _flat(difference: Any) -> Any:
+    return difference.reshape(*difference.shape[:-2], -1)
 
 
 def _decibel(power: Any) -> Any:
@@ -103,9 +116,3 @@ def _decibel(power: Any) -> Any:
     power = np.ascontiguousarray(power) if isinstance(power, np.ndarray) else power
     exists = power > 0  # no power has no logarithm: NaN, without a warning
     return xp.where(exists, 10 * xp.log10(xp.where(exists, power, 1.0)), xp.nan)
-
-
-def _root_mean_square(difference: Any) -> Any:
-    xp = array_namespace(difference)
-    difference = np.ascontiguousarray(difference) if isinstance(difference, np.ndarray) else difference
-    return safe_sqrt(xp.mean(difference * difference, axis=(-2, -1)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xmass.analysis.arrays import array_namespace, safe_sqrt
+from xmass.analysis.arrays import root_mean_square
 from xmass.objectives.objective import Objective
 
 
@@ -30,11 +30,23 @@ def timeseries_rmse(simulated: str | None = None, recorded: str | None = None, *
     """
     meaning = "root mean square difference of simulated and recorded series over time and region"
     return Objective(
-        _rmse, name=name, direction="min", best=0.0, takes="paired", simulated=simulated, recorded=recorded, meaning=meaning, same_unit=True
+        _rmse,
+        name=name,
+        direction="min",
+        best=0.0,
+        takes="paired",
+        simulated=simulated,
+        recorded=recorded,
+        meaning=meaning,
+        same_unit=True,
+        residual=_residual,
     )
 
 
-def _rmse(simulated: Any, recorded: Any) -> Any:
-    xp = array_namespace(simulated, recorded)
+def _residual(simulated: Any, recorded: Any) -> Any:
     difference = simulated - recorded
-    return safe_sqrt(xp.mean(difference * difference, axis=(-2, -1)))
+    return difference.reshape(*difference.shape[:-2], -1)
+
+
+def _rmse(simulated: Any, recorded: Any) -> Any:
+    return root_mean_square(_residual(simulated, recorded))
