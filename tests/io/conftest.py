@@ -13,6 +13,8 @@ READERS = {
     "connectome": xm.io.read_connectome,
     "recording": lambda path, **options: xm.io.read_recording(path, rows="time", tr=1, **options),
 }
+MAPS = {"map": lambda path, **options: xm.io.read_map(path, ["V1", "M1", "PFC", "Hip"], **options)}
+"""Read where a test names it."""
 MARK = "the_pickle_ran"
 
 
@@ -43,7 +45,7 @@ def refused(tmp_path, monkeypatch):
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 with pytest.raises(error, match=said) as caught:
-                    READERS[name](path, **options)
+                    (READERS | MAPS)[name](path, **options)
             assert str(caught.value).startswith(f"{path.name}: ") or repr(str(path)) in str(caught.value)
             assert "needs" in str(caught.value)
         after = snapshot(tmp_path)

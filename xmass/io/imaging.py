@@ -47,8 +47,27 @@ def nibabel_module() -> ModuleType:
         ) from error
 
 
+AXES = {
+    "pconn": ("ParcelsAxis", "ParcelsAxis"),
+    "ptseries": ("SeriesAxis", "ParcelsAxis"),
+    "pscalar": ("ScalarAxis", "ParcelsAxis"),
+    "dscalar": ("ScalarAxis", "BrainModelAxis"),
+    "dlabel": ("LabelAxis", "BrainModelAxis"),
+}
+"""What the rows and columns of each kind of CIFTI-2 file are."""
+
+
 def read_cifti(file: Path, max_bytes: int, *, wanted: str) -> Parcels:
-    """The content of a CIFTI-2 file over parcels; ``wanted`` is "pconn" or "ptseries"."""
+    """The content of a CIFTI-2 file over parcels; ``wanted`` is "pconn", "ptseries" or "pscalar", whose rows are named by ``labels``."""
+    values, axes = open_cifti(file, max_bytes, wanted=wanted)
+    rows = [] if wanted == "ptseries" else [str(name) for name in axes[0].name]
+    columns = [str(name) for name in axes[1].name]
+    tr, start = _clock(file, axes[0]) if wanted == "ptseries" else (None, 0.0)
+    return Parcels(values, rows or columns, columns, _sides(axes[1]), _centres(axes[1]), tr, start)
+
+
+def open_cifti(file: Path, max_bytes: int, *, wanted: str) -> tuple[np.ndarray, list[Any]]:
+    """The matrix of a CIFTI-2 file and its two axes, which are those of the kind ``wanted``."""
     nibabel = nibabel_module()
     size = file.stat().st_size
     if size > max_bytes:
@@ -73,21 +92,13 @@ def read_cifti(file: Path, max_bytes: int, *, wanted: str) -> Parcels:
         raise error if str(error).startswith(f"{file.name}: ") else broken(file, "CIFTI-2", error) from error
     except _parser_errors(nibabel) as error:
         raise broken(file, "CIFTI-2", error) from error
-    parcels, series = nibabel.cifti2.ParcelsAxis, nibabel.cifti2.SeriesAxis
-    kinds = [type(axis).__name__ for axis in axes]
-    needed = (parcels if wanted == "pconn" else series, parcels)
-    if len(axes) != 2 or not all(isinstance(axis, kind) for axis, kind in zip(axes, needed, strict=True)):
-        raise fault(
-            file,
-            f"its axes are {kinds}, needs {[kind.__name__ for kind in needed]} ({wanted}.nii). "
-            "Average over parcels first: wb_command -cifti-parcellate.",
-        )
+    kinds = tuple(type(axis).__name__ for axis in axes)
+    if kinds != AXES[wanted]:
+        way = " Average over parcels first: wb_command -cifti-parcellate." if wanted.startswith("p") else ""
+        raise fault(file, f"its axes are {list(kinds)}, needs {list(AXES[wanted])} ({wanted}.nii).{way}")
     if values.shape != (len(axes[0]), len(axes[1])):
         raise fault(file, f"its matrix has shape {values.shape}, and its axes {(len(axes[0]), len(axes[1]))}, needs the same.")
-    rows = [str(name) for name in axes[0].name] if wanted == "pconn" else []
-    columns = [str(name) for name in axes[1].name]
-    tr, start = _clock(file, axes[0]) if wanted == "ptseries" else (None, 0.0)
-    return Parcels(values, rows or columns, columns, _sides(axes[1]), _centres(axes[1]), tr, start)
+    return values, axes
 
 
 def _clock(file: Path, axis: Any) -> tuple[float, float]:
@@ -122,17 +133,22 @@ class Surface(NamedTuple):
     tr: float | None
 
 
-def read_gifti(file: Path, max_bytes: int) -> Surface:
-    """The time series of the vertices of a GIFTI file (``.func.gii``)."""
+def open_gifti(file: Path, max_bytes: int) -> Any:
+    """The image of a GIFTI file that has nothing but numbers inside."""
     nibabel = nibabel_module()
     data = content(file, min(max_bytes, LARGEST_XML))
     _check_xml(file, data, max_bytes)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = nibabel.gifti.GiftiImage.from_bytes(data)
+            return nibabel.gifti.GiftiImage.from_bytes(data)
     except _parser_errors(nibabel) as error:
         raise broken(file, "GIFTI", error) from error
+
+
+def read_gifti(file: Path, max_bytes: int) -> Surface:
+    """The time series of the vertices of a GIFTI file (``.func.gii``), or its maps (``.shape.gii``)."""
+    image = open_gifti(file, max_bytes)
     arrays = [np.asarray(array.data) for array in image.darrays]
     if not arrays or any(a.ndim > 2 or a.dtype.kind not in "biuf" for a in arrays):
         raise fault(file, f"it has {len(arrays)} arrays of shapes {[a.shape for a in arrays[:4]]}, needs one for each time, over vertices.")

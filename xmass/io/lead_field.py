@@ -93,7 +93,7 @@ def read_lead_field(
 
 def _mne() -> Any:
     try:
-        import mne  # type: ignore[import-not-found]
+        import mne
     except ImportError:
         raise ImportError("this forward solution needs MNE to be read: pip install 'xmass[neuro]'.") from None
     return mne
