@@ -20,7 +20,7 @@ from xmass.core import delay, driven, noise
 from xmass.core.integrate import SCHEMES
 from xmass.core.kernel import compile_options, one_kernel
 from xmass.core.model import Mixed, bound, evaluate, per_ms
-from xmass.core.observe import Block, Node, Source, due_rows, noise_stream
+from xmass.core.observe import Block, Node, Source, due_rows, noise_stream, rows
 from xmass.core.program import Carry, Program
 from xmass.core.signal import (
     contracted,
@@ -108,9 +108,9 @@ def advance(
         carry, outs, tapes = loop
         t0 = (first + i) * k
         lo, hi = jnp.maximum(start - t0, 0), jnp.minimum(stop - t0, k)
-        states, rings, coloured, tapes = _steps(program, args, carry, tapes, t0, i * k, lo, hi)
-        observers, outs = _observe(program, args, carry.observers, outs, tapes, t0, first * k, lo, hi, keep)
-        return Carry(states, rings, coloured, observers), outs, tapes
+        states, rings, coloured, tapes = take_steps(program, args, carry, tapes, t0, i * k, lo, hi)
+        observers, made = observe(program, args, carry.observers, tapes, t0, lo, hi, keep)
+        return Carry(states, rings, coloured, observers), _written(program, outs, made, t0, first * k), tapes
 
     carry, outs, _ = lax.fori_loop(jnp.int32(0), count, segment, (carry, outs, tapes))
     return carry, outs
@@ -160,21 +160,44 @@ def _finite(program: Program, carry: Carry) -> jax.Array:
 
 
 # ------------------------------------------------------------------------------------------------------------------ steps
-def _steps(
-    program: Program, args: dict, carry: Carry, tapes: dict, t0: jax.Array, offset: jax.Array, lo: jax.Array, hi: jax.Array
+def take_steps(
+    program: Program, args: dict, carry: Carry, tapes: dict, t0: jax.Array, offset: Any, lo: Any, hi: Any
 ) -> tuple[dict, dict, dict, dict]:
-    """Take the steps ``lo <= q < hi`` of the segment that starts at absolute step ``t0``."""
+    """Take the steps ``lo <= q < hi`` of the segment that starts at absolute step ``t0``.
+
+    With Python ints for ``lo`` and ``hi`` all loops have a fixed length, which can be differentiated in reverse.
+    """
     draws = driven.draws(program.noises, args, t0, program.segment, program.regions)
     factors = driven.factors(program.noises, args)
     take = functools.partial(_step, program, args, draws, factors, t0, offset)
     loop = (carry.states, carry.rings, carry.coloured, tapes)
-    loop_kernel = one_kernel if program.width == 1 else _call
+    fixed = isinstance(lo, int)
+    loop_kernel = one_kernel if program.width == 1 and not fixed else _call
     if program.delay is None:
+        lo, hi = rows(lo, hi)
         return loop_kernel(lambda lo, hi, loop: lax.fori_loop(lo, hi, lambda q, c: take(q, c, None, None), loop), lo, hi, loop)
     history = program.delay.history
     levels = program.delay.levels
 
-    def block(depth: int, q0: jax.Array, end: jax.Array, loop: tuple, outer: tuple[dict, jax.Array] | None) -> tuple:
+    def blocks(depth: int, q0: Any, end: Any, size: int | None, loop: tuple, outer: tuple[dict, Any] | None) -> tuple:
+        """Cut the steps from ``q0`` to ``end`` into blocks of a level; ``size`` is their number where it is known."""
+        length = levels[depth].block
+        if size is None:
+            turns = -((q0 - end) // length)
+            return lax.fori_loop(
+                jnp.int32(0),
+                turns,
+                lambda i, c: block(depth, q0 + i * length, jnp.minimum(q0 + i * length + length, end), None, c, outer),
+                loop,
+            )
+        turns, rest = divmod(size, length)
+        if turns:
+            loop = lax.fori_loop(
+                np.int32(0), np.int32(turns), lambda i, c: block(depth, q0 + i * length, q0 + (i + 1) * length, length, c, outer), loop
+            )
+        return block(depth, q0 + turns * length, end, rest, loop, outer) if rest else loop
+
+    def block(depth: int, q0: Any, last: Any, size: int | None, loop: tuple, outer: tuple[dict, Any] | None) -> tuple:
         level = levels[depth]
         slot = lax.rem(t0 + q0, jnp.int32(history))
         rings, sums = loop[1], {}
@@ -186,22 +209,19 @@ def _steps(
                 part = delay.contract(rings[key], slot, own, args["projections"][index]["delayed"][depth], program.ahead)
                 before = part if before is None else part[:, :length] + before
             sums[key, index] = before
-        last = jnp.minimum(q0 + level.block, end)
         if depth > 0:
-            inner = levels[depth - 1].block
-            turns = -((q0 - last) // inner)
-            return lax.fori_loop(jnp.int32(0), turns, lambda i, c: block(depth - 1, q0 + i * inner, last, c, (sums, q0)), loop)
+            return blocks(depth - 1, q0, last, size, loop, (sums, q0))
 
         def step(q: jax.Array, c: tuple) -> tuple:
             states, rings, coloured, tapes = take(q, c, sums, q - q0)
             after = slot + (q - q0) + 1
             return states, write_rings(program, args, states, rings, jnp.where(after >= history, after - history, after)), coloured, tapes
 
+        if size is not None:
+            return lax.fori_loop(np.int32(0), np.int32(size), lambda i, c: step(q0 + i, c), loop)
         return loop_kernel(lambda q0, last, loop: lax.fori_loop(q0, last, step, loop), q0, last, loop)
 
-    top = len(levels) - 1
-    turns = -((lo - hi) // levels[top].block)
-    return lax.fori_loop(jnp.int32(0), turns, lambda i, c: block(top, lo + i * levels[top].block, hi, c, None), loop)
+    return blocks(len(levels) - 1, lo, hi, hi - lo if fixed else None, loop, None)
 
 
 def _call(function: Callable[..., Any], *args: Any) -> Any:
@@ -281,51 +301,47 @@ def _observation(program: Program, args: dict, node: Node) -> Any:
     return bound(node.observation, f"{node.observation.name}.", args["params"])
 
 
-def _observe(
-    program: Program,
-    args: dict,
-    observers: tuple,
-    outs: dict,
-    tapes: dict,
-    t0: jax.Array,
-    base: jax.Array,
-    lo: jax.Array,
-    hi: jax.Array,
-    keep: jax.Array,
-) -> tuple[tuple, dict]:
-    """Advance every observation over the segment whose tape is complete."""
+def observe(
+    program: Program, args: dict, observers: tuple, tapes: dict, t0: jax.Array, lo: Any, hi: Any, keep: Any
+) -> tuple[tuple, dict[int, Block]]:
+    """Advance every observation over the segment whose tape is complete; also the block of every recorded series."""
     blocks = _tape_blocks(program, args, tapes, t0, lo, hi, keep)
     new: list[Any] = []
     results: list[Any] = []
-    outs = dict(outs)
-    for index, (node, state) in enumerate(zip(program.nodes, observers, strict=True)):
+    for node, state in zip(program.nodes, observers, strict=True):
         block = blocks[node.input] if isinstance(node.input, Source) else results[node.input]
         observation, keys = _observation(program, args, node), args["keys"].get(noise_stream(node.observation))
         state, block = advance_node(node, observation, state, block, program.segment, t0, keep, args["dt"], keys)
         new.append(state)
         results.append(block)
-        if index in program.recorded and block is not None:
-            rows = block.values.shape[0]
-            scratch = outs[str(index)].shape[0] - rows
-            row = jnp.where(block.due, (t0 + program.segment) // node.period - rows - base // node.period, scratch)
-            outs[str(index)] = lax.dynamic_update_slice_in_dim(outs[str(index)], block.values.astype(outs[str(index)].dtype), row, 0)
-    return tuple(new), outs
+    return tuple(new), {i: results[i] for i in program.recorded if results[i] is not None}
+
+
+def _written(program: Program, outs: dict, made: dict[int, Block], t0: jax.Array, base: jax.Array) -> dict:
+    """The output rows of a segment in their places; rows that are not due go into the last."""
+    outs = dict(outs)
+    for index, block in made.items():
+        period, rows = program.nodes[index].period, block.values.shape[0]
+        scratch = outs[str(index)].shape[0] - rows
+        row = jnp.where(block.due, (t0 + program.segment) // period - rows - base // period, scratch)
+        outs[str(index)] = lax.dynamic_update_slice_in_dim(outs[str(index)], block.values.astype(outs[str(index)].dtype), row, 0)
+    return outs
 
 
 def advance_node(
-    node: Node, observation: Any, state: Any, block: Block, segment: int, t0: jax.Array, keep: jax.Array, dt: Any, keys: Any = None
+    node: Node, observation: Any, state: Any, block: Block, segment: int, t0: jax.Array, keep: Any, dt: Any, keys: Any = None
 ) -> tuple[Any, Block | None]:
     """Advance one observation over one block of its input and make the block of its output; ``keys`` are those of a random one."""
-    rows = due_rows(node.period_in, segment)
+    count = due_rows(node.period_in, segment)
     row_time = dt * node.period_in
     reduces = observation.reduces
     due = jnp.bool_(True)
     if not reduces and node.period > segment:
-        due = (lax.rem(t0 + segment, jnp.int32(node.period)) == 0) & (block.hi == rows)
+        due = (lax.rem(t0 + segment, jnp.int32(node.period)) == 0) & (block.hi == count)
     due = due & block.due
     inner = block._replace(due=due)
     if observation.random:
-        pairs = noise.normal_pairs(keys, block.first, rows, block.values.shape[1])
+        pairs = noise.normal_pairs(keys, block.first, count, block.values.shape[1])
         normals = jnp.concatenate([pairs.real, pairs.imag], axis=1)[:, : block.values.shape[1]]
         inner = inner._replace(normals=normals.astype(block.values.dtype))
 
@@ -344,15 +360,15 @@ def advance_node(
         per = node.period // node.period_in
         whole = observation.windowed and not observation.state_names
         lo, hi = -(-block.lo // per) if whole else block.lo // per, block.hi // per
+    elif isinstance(block.lo, int):
+        lo, hi = 0, 1  # read only where it is due
     else:
         lo, hi = jnp.int32(0), jnp.where(due, 1, 0).astype(jnp.int32)
     first = (t0 + segment) // node.period - made
     return state, Block(out, lo, hi, first, keep // node.period, due)
 
 
-def _tape_blocks(
-    program: Program, args: dict, tapes: dict, t0: jax.Array, lo: jax.Array, hi: jax.Array, keep: jax.Array
-) -> dict[Source, Block]:
+def _tape_blocks(program: Program, args: dict, tapes: dict, t0: jax.Array, lo: Any, hi: Any, keep: Any) -> dict[Source, Block]:
     model = bound(program.model, "", args["params"])
     shape = (program.segment, program.regions, program.width)
     blocks = {}

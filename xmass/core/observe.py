@@ -13,17 +13,21 @@ from typing import Any, ClassVar, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 
 class Block(NamedTuple):
-    """Rows of a series: values, the valid range, which rows come after the transient, and whether an output is due."""
+    """Rows of a series: values, the valid range, which rows come after the transient, and whether an output is due.
+
+    ``lo`` and ``hi`` are Python ints where a run is differentiated in reverse; ``rows(lo, hi)`` are then the bounds of a loop.
+    """
 
     values: jax.Array
-    lo: jax.Array
-    hi: jax.Array
+    lo: Any
+    hi: Any
     first: jax.Array
-    keep: jax.Array
+    keep: Any
     due: jax.Array
     normals: Any = None
     """Standard normal numbers shaped as the values, by seed and row; for an observation that is ``random``."""
@@ -138,6 +142,11 @@ class Node(NamedTuple):
 def noise_stream(observation: Observation) -> str:
     """The stream of an observation's random numbers, which is that of a seed and this name."""
     return f"{observation.name}.noise"
+
+
+def rows(lo: Any, hi: Any) -> tuple[Any, Any]:
+    """Bounds of a loop over rows: a loop between Python ints has a fixed length, so it can be differentiated in reverse."""
+    return (np.int32(lo), np.int32(hi)) if isinstance(lo, int) and isinstance(hi, int) else (lo, hi)
 
 
 def due_rows(period: int, segment: int) -> int:

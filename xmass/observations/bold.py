@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from xmass.core.model import Value, parameter, time_field
-from xmass.core.observe import Block, Observation, Timing
+from xmass.core.observe import Block, Observation, Timing, rows
 from xmass.observations.average import whole_rows
 
 _LONGEST_STEP = 4.0
@@ -79,8 +79,8 @@ class BOLDSignal(Observation):
         return jnp.zeros_like(like), one, one, one
 
     def step(self, state: tuple, block: Block, timing: Timing, row: Any) -> tuple[tuple, jax.Array]:
-        rows, k = block.values.shape[0], timing.frame
-        frames = rows // k
+        k = timing.frame
+        frames = block.values.shape[0] // k
         drive = block.values.reshape(frames, k, *block.values.shape[1:]).mean(axis=1)
         h = row * k * _SECONDS
 
@@ -92,7 +92,7 @@ class BOLDSignal(Observation):
             s = tuple(a + 0.5 * h * (b + c) for a, b, c in zip(s, d0, d1, strict=True))
             return s, lax.dynamic_update_index_in_dim(out, self.signal(s), j, 0)
 
-        state, out = lax.fori_loop(block.lo // k, block.hi // k, advance, (state, jnp.zeros_like(drive)))
+        state, out = lax.fori_loop(*rows(block.lo // k, block.hi // k), advance, (state, jnp.zeros_like(drive)))
         every = timing.period // k
         return state, out[every - 1 :: every] if every <= frames else self.signal(state)[None]
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from xmass.core.model import Value, parameter, part, time_field
-from xmass.core.observe import Block, Observation, Timing
+from xmass.core.observe import Block, Observation, Timing, rows
 from xmass.observations.average import whole_rows
 from xmass.observations.kernels import MixtureOfGammas, ResponseKernel
 
@@ -146,7 +146,7 @@ class HRFBold(Observation):
             return lax.cond(place == steps - 1, shift, lambda a: a, ahead), out
 
         made = jnp.zeros((max(frames // steps, 1), *ahead.shape[1:]), ahead.dtype)
-        ahead, made = lax.fori_loop(block.lo // k, block.hi // k, advance, (ahead, made))
+        ahead, made = lax.fori_loop(*rows(block.lo // k, block.hi // k), advance, (ahead, made))
         return (ahead, table), self.signal(made)
 
     def signal(self, total: Any) -> Any:

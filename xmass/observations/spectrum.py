@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from xmass.core.model import time_field
-from xmass.core.observe import Block, Observation, Timing
+from xmass.core.observe import Block, Observation, Timing, rows
 
 _FEWEST = 8
 _SECONDS = 1e-3
@@ -121,7 +121,11 @@ class PowerSpectrum(Observation):
             full = (state["count"] >= length) & (lax.rem(state["count"] - length, jnp.int32(far)) == 0)
             return lax.cond(full, add, lambda s: s, state)
 
-        return lax.fori_loop(jnp.maximum(block.lo, block.keep - block.first), block.hi, take, state), None
+        counted = block.keep - block.first
+        if isinstance(block.lo, int):
+            lo, hi = rows(block.lo, block.hi)
+            return lax.fori_loop(lo, hi, lambda i, s: lax.cond(i >= counted, lambda s: take(i, s), lambda s: s, s), state), None
+        return lax.fori_loop(jnp.maximum(block.lo, counted), block.hi, take, state), None
 
     def power(self, series: jax.Array) -> jax.Array:
         """Density of one segment ``(time, region, run)``."""
