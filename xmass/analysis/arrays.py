@@ -71,6 +71,8 @@ def _unit_length(values: Any, where: Any) -> tuple[Any, Any]:
     xp = array_namespace(values)
     high, low = (values, values) if where is None else (xp.where(where, values, -xp.inf), xp.where(where, values, xp.inf))
     varies = xp.max(high, axis=-1) > xp.min(low, axis=-1)
+    # what does not vary has no result, and its derivatives are 0 instead of NaN
+    values = xp.where(varies[..., None], values, 0.0)
     centred = values - _mean(values, where)
     centred = centred if where is None else xp.where(where, centred, 0.0)
     square = xp.vecdot(centred, centred)

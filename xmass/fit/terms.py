@@ -94,8 +94,14 @@ class TermScore:
             values = xp.asarray(values).astype(simulated.dtype)
 
         def scored(a: Any, b: Any, keep: np.ndarray | None) -> Any:
-            made = self.pair.made(_subset(a, self.pair.axes, keep))
-            return function(made, _subset(b, self.pair.core[1], keep))
+            a, b = _subset(a, self.pair.axes, keep), _subset(b, self.pair.core[1], keep)
+            if xp is np:
+                return function(self.pair.made(a), b)
+            # a run that is not finite has no score, and a derivative of 0 with respect to everything: others may share its parameters
+            finite = xp.isfinite(a).all(tuple(range(a.ndim - len(self.pair.axes), a.ndim)))
+            instead = _finite_like(a, len(self.pair.axes))
+            found = function(self.pair.made(xp.where(finite[(...,) + (None,) * len(self.pair.axes)], a, instead)), b)
+            return xp.where(finite[(...,) + (None,) * len(inner)], found, xp.nan)
 
         whole = len(self.kept) == 1 and not (self.target["pattern"] < 0).any()
         if xp is np:
@@ -120,6 +126,16 @@ class TermScore:
         if self.term.takes == "series":
             return max(1.0, self.pair.simulated.sizes[schema.REGION] / 2)  # products of pairs of regions
         return 20.0 if self.term.takes == "fcd" else 1.0  # windows overlap
+
+
+def _finite_like(values: Any, inner: int) -> Any:
+    """Positive numbers of the shape of the last ``inner`` axes that vary along each: every score of them has a derivative."""
+    xp = array_namespace(values)
+    phase: Any = 0.0
+    for k, size in enumerate(values.shape[-inner:]):
+        along = (k + 1.7) * (np.arange(size) + 1.0) ** 1.3
+        phase = phase + xp.asarray(along.reshape(-1, *(1,) * (inner - k - 1)) % (2 * np.pi), values.dtype)
+    return 1.0 + 0.5 * xp.cos(phase)
 
 
 def _branch(scored: Callable[[Any, Any, np.ndarray | None], Any], keep: np.ndarray | None) -> Callable[[Any, Any], Any]:

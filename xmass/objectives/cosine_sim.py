@@ -40,8 +40,9 @@ def _cosine(simulated: Any, recorded: Any) -> Any:
 
 
 def _unit(entries: Any) -> tuple[Any, Any]:
-    """Entries of length 1, and whether they have a direction at all: zeros have none, and a NaN is kept."""
+    """Entries of length 1, and whether they have a direction at all: zeros and NaN have none."""
     xp = array_namespace(entries)
+    exists = xp.max(xp.abs(entries), axis=-1) > 0
+    entries = xp.where(exists[..., None], entries, 0.0)
     square = xp.vecdot(entries, entries)
-    exists = square != 0
-    return entries / xp.sqrt(xp.where(exists, square, 1.0))[..., None], exists
+    return entries / xp.sqrt(xp.where(square > 0, square, 1.0))[..., None], exists

@@ -44,31 +44,31 @@ def edge_fc_corr(simulated: str | None = None, recorded: str | None = None, *, n
 
 def _correlation(simulated: Any, recorded: Any) -> Any:
     if array_namespace(simulated, recorded) is not np:
-        return _of_edges(_edges(simulated), _edges(recorded))
+        return _of_edges(*_edges(simulated), *_edges(recorded))
     # one pair of runs after the other: the edges of all of them are many times the size of their series
     lead = np.broadcast_shapes(simulated.shape[:-2], recorded.shape[:-2])
     a, b = (np.broadcast_to(side, (*lead, *side.shape[-2:])) for side in (simulated, recorded))
     found = np.empty(lead, np.result_type(simulated, recorded))
     for place in np.ndindex(lead):
-        found[place] = _of_edges(_edges(np.ascontiguousarray(a[place])), _edges(np.ascontiguousarray(b[place])))
+        found[place] = _of_edges(*_edges(np.ascontiguousarray(a[place])), *_edges(np.ascontiguousarray(b[place])))
     return found[()]
 
 
-def _edges(series: Any) -> Any:
-    """Products of the centred series of every pair of regions ``(..., time, edge)``, each of length 1; NaN for a constant region."""
+def _edges(series: Any) -> tuple[Any, Any]:
+    """Products of the centred series of every pair of regions ``(..., time, edge)``, each of length 1, and whether all regions vary."""
     xp = array_namespace(series)
     varies = xp.max(series, axis=-2, keepdims=True) > xp.min(series, axis=-2, keepdims=True)
     centred = series - xp.mean(series, axis=-2, keepdims=True)
     centred = centred - xp.mean(centred, axis=-2, keepdims=True)
     largest = xp.max(xp.abs(centred), axis=-2, keepdims=True)
-    centred = xp.where(varies, centred / xp.where(varies, largest, 1.0), xp.nan)
+    centred = xp.where(varies, centred / xp.where(varies, largest, 1.0), 0.0)
     rows, columns = np.triu_indices(series.shape[-1], 1)
     products = centred[..., rows] * centred[..., columns]
     square = xp.sum(products * products, axis=-2, keepdims=True)
-    return products / xp.sqrt(xp.where(square == 0, 1.0, square))
+    return products / xp.sqrt(xp.where(square == 0, 1.0, square)), xp.all(varies, axis=(-2, -1))
 
 
-def _of_edges(a: Any, b: Any) -> Any:
+def _of_edges(a: Any, a_varies: Any, b: Any, b_varies: Any) -> Any:
     """Correlation of the entries of a'a and b'b off the diagonal, where both are 1."""
     xp = array_namespace(a, b)
     edges = a.shape[-1]
@@ -79,7 +79,7 @@ def _of_edges(a: Any, b: Any) -> Any:
     both, own_a, own_b = ((_squares(x, y) - edges) / count for x, y in ((a, b), (a, a), (b, b)))
     spread_a, spread_b = own_a - mean_a * mean_a, own_b - mean_b * mean_b
     least = 100 * np.finfo(np.dtype(spread_a.dtype)).eps  # what rounding leaves where all edges go together
-    varies = (spread_a > least * own_a) & (spread_b > least * own_b)
+    varies = a_varies & b_varies & (spread_a > least * own_a) & (spread_b > least * own_b)
     root = xp.sqrt(xp.where(varies, spread_a, 1.0)) * xp.sqrt(xp.where(varies, spread_b, 1.0))
     return xp.where(varies, xp.clip((both - mean_a * mean_b) / root, -1.0, 1.0), xp.nan)
 
