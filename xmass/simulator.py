@@ -27,7 +27,7 @@ from xmass.labelled.rebuild import labelled, warn_diverged
 from xmass.labelled.record import result_attrs
 from xmass.labelled.resolve import Config, Request, Resolved, resolve
 from xmass.labelled.schema import DIVERGED, INITIAL, LAG, LONG_NAME, REGION, REGION_OTHER, SEED, TIME, UNITS
-from xmass.labelled.units import milliseconds, to_declared
+from xmass.labelled.units import counted, milliseconds, to_declared
 
 Method = Literal["heun", "euler", "rk4", "exp_euler"]
 Precision = Literal["float32", "float64"]
@@ -328,7 +328,7 @@ def _simulate(resolved: Resolved, attrs: dict[str, Any], progress: bool | None) 
 
 def _field_arrays(model: NeuralMass) -> list[xr.DataArray]:
     parts = (model, *(process for _, _, process in noise_fields(model) if isinstance(process, Noise)))
-    return [v for part in parts for f in dataclasses.fields(part) if isinstance(v := getattr(part, f.name), xr.DataArray)]
+    return [v for part in parts for f in dataclasses.fields(part) if isinstance(v := counted(getattr(part, f.name)), xr.DataArray)]
 
 
 def _chunks_of(params: xr.Dataset | None) -> dict[str, int] | None:

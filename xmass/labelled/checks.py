@@ -19,7 +19,7 @@ from xmass.labelled.network import Network
 from xmass.labelled.noises import check_noises
 from xmass.labelled.parameters import System, node_of
 from xmass.labelled.tracing import trace
-from xmass.labelled.units import to_declared
+from xmass.labelled.units import counted, to_declared
 
 _SHAPED = jax.ShapeDtypeStruct((3, 2), jnp.float32)  # two different numbers, to see an axis that moved
 
@@ -180,7 +180,7 @@ def warn_exp_euler(system: System, method: str, dt: float) -> None:
 def _warn_growth(model: NeuralMass, dt: float) -> None:
     values = {}
     for d in declared_parameters(model):
-        value = np.asarray(to_declared(getattr(model, d.name), d.unit, d.name), dtype=np.float64)
+        value = np.asarray(to_declared(counted(getattr(model, d.name)), d.unit, d.name), dtype=np.float64)
         values[d.name] = float(value.mean())
     names = [s.name for s in model.states]
     bare = replace(model, {**values, **{path: None for path, _, _ in noise_fields(model)}})

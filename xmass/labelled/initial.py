@@ -12,7 +12,7 @@ from xmass.core.model import NeuralMass, Uniform
 from xmass.labelled.parameters import Spec
 from xmass.labelled.refuse import check_history
 from xmass.labelled.schema import INITIAL, LAG, SEED, STEP, STEP_DT
-from xmass.labelled.units import to_declared
+from xmass.labelled.units import counted, to_declared
 from xmass.labelled.values import Dims, Value, to_value
 
 
@@ -62,7 +62,7 @@ def initial_items(initial: Any, model: NeuralMass) -> list[tuple[str, Any]]:
             items.append((SEED, initial[SEED].drop_vars([c for c in initial[SEED].coords if c not in initial[SEED].dims])))
         return items
     if isinstance(initial, Mapping):
-        return [(str(n) if str(n).startswith(f"{INITIAL}.") else f"{INITIAL}.{n}", v) for n, v in initial.items()]
+        return [(str(n) if str(n).startswith(f"{INITIAL}.") else f"{INITIAL}.{n}", counted(v)) for n, v in initial.items()]
     raise TypeError(f"initial is a {type(initial).__name__}, needs a mapping of states, or a result of run(..., restart=True).")
 
 

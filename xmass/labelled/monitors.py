@@ -18,7 +18,7 @@ from xmass.labelled.schema import BATCH, DIVERGED, LAG, LEAD_FIELD, LONG_NAME, R
 from xmass.labelled.source import surroundings
 from xmass.labelled.suggest import nearest
 from xmass.labelled.tracing import trace
-from xmass.labelled.units import canonical, factor, milliseconds, to_declared
+from xmass.labelled.units import canonical, counted, factor, milliseconds, to_declared
 from xmass.observations import Subsample
 
 _TAKEN = (TIME, REGION, REGION_OTHER, BATCH, LAG, SEED, DIVERGED)
@@ -296,7 +296,7 @@ def _labels(observation: Observation, space: str, given: str) -> xr.DataArray:
     """Labels of the dim that a matrix parameter of an observation leads to."""
     for d in declared_parameters(observation):
         if "space" in d.dims:
-            value = parameter_value(observation, d.name)
+            value = counted(parameter_value(observation, d.name))
             wanted = f"({space!r}, {given!r})"
             if not isinstance(value, xr.DataArray):
                 raise TypeError(
@@ -337,7 +337,7 @@ def _same(a: Any, b: Any) -> bool:
                 return False
         elif f.metadata.get("parameter"):
             unit = f.metadata["unit"]
-            x, y = (v if "source" in unit else to_declared(v, unit, f"{getattr(a, 'name', '')}.{f.name}") for v in (x, y))
+            x, y = (counted(v) if "source" in unit else to_declared(counted(v), unit, f"{getattr(a, 'name', '')}.{f.name}") for v in (x, y))
             if isinstance(x, xr.DataArray) != isinstance(y, xr.DataArray) or not (
                 x.identical(y) if isinstance(x, xr.DataArray) else np.array_equal(x, y)
             ):

@@ -10,11 +10,12 @@ import numpy as np
 
 from xmass.core.model import NeuralMass, declared_parameters, noise_fields, parameter_value
 from xmass.core.observe import Observation
+from xmass.core.param import Param
 from xmass.labelled.network import Network
 from xmass.labelled.parts import members_of
 from xmass.labelled.schema import DISTANCES, INITIAL, REGION, SPEED, WEIGHTS
 from xmass.labelled.unit_names import parse, spell
-from xmass.labelled.units import canonical
+from xmass.labelled.units import canonical, counted
 
 System = NeuralMass | Network
 
@@ -33,6 +34,13 @@ class Spec(NamedTuple):
     """Labels of the regions that have it; None: all."""
     inner: tuple[str, ...] = ()
     """Dims that belong to one run's value of it, where they are not ``region`` alone."""
+    param: Param | None = None
+    """What the system gives it, where that is a Param; ``value`` is the value that it counts as."""
+
+
+def _spec(path: str, given: Any, unit: str, meaning: str, **more: Any) -> Spec:
+    """A parameter that a system gives a value or a Param."""
+    return Spec(path, counted(given), unit, meaning, param=given if isinstance(given, Param) else None, **more)
 
 
 def node_of(system: System) -> NeuralMass:
@@ -79,26 +87,26 @@ def system_parameters(system: System) -> dict[str, Spec]:
         return members_of(model, name, regions)
 
     specs = {
-        d.name: Spec(d.name, parameter_value(model, d.name), d.unit, d.meaning, members=own(d.name)) for d in declared_parameters(model)
+        d.name: _spec(d.name, parameter_value(model, d.name), d.unit, d.meaning, members=own(d.name)) for d in declared_parameters(model)
     }
     for path, target, process in noise_fields(model):
         unit = input_unit(model, target)
         for d in declared_parameters(type(process)):
             value = getattr(process, d.name)
             meaning = f"{d.meaning} of {path}"
-            specs[f"{path}.{d.name}"] = Spec(f"{path}.{d.name}", value, _of_input(unit, d.unit), meaning, members=own(path))
+            specs[f"{path}.{d.name}"] = _spec(f"{path}.{d.name}", value, _of_input(unit, d.unit), meaning, members=own(path))
     if isinstance(system, Network):
         for path, coupling in system.couplings.items():
             source, target = unit_of(model, coupling.source), input_unit(model, coupling.target)
             for d in declared_parameters(type(coupling)):
                 unit = _between(d.unit, source, target)
-                specs[f"{path}.{d.name}"] = Spec(f"{path}.{d.name}", getattr(coupling, d.name), unit, f"{d.meaning} of {path}")
+                specs[f"{path}.{d.name}"] = _spec(f"{path}.{d.name}", getattr(coupling, d.name), unit, f"{d.meaning} of {path}")
         for prefix, connectome in system.connectomes.items():
             weights, distances, speed = (prefix + n for n in (WEIGHTS, DISTANCES, SPEED))
             specs[weights] = Spec(weights, connectome[WEIGHTS], "1", "onto region from region_other", matrix=True)
             if DISTANCES in connectome:
                 specs[distances] = Spec(distances, connectome[DISTANCES], "mm", "length of the projection", matrix=True)
-                specs[speed] = Spec(speed, system.speed_of(prefix), "mm/ms", "conduction speed; none: no delays", per_run=True)
+                specs[speed] = _spec(speed, system.speed_of(prefix), "mm/ms", "conduction speed; none: no delays", per_run=True)
     for state in model.states:
         path = f"{INITIAL}.{state.name}"
         specs[path] = Spec(path, state.initial, state.unit, f"initial value of {state.name}", members=own(state.name))
@@ -143,7 +151,7 @@ def observation_parameters(observed: Iterable[Observed]) -> dict[str, Spec]:
         for d in declared_parameters(o):
             path = f"{o.name}.{d.name}"
             inner = tuple(named[dim] for dim in d.dims)
-            specs[path] = Spec(path, parameter_value(o, d.name), in_terms_of(d.unit, unit), f"{d.meaning} of {o.name}", inner=inner)
+            specs[path] = _spec(path, parameter_value(o, d.name), in_terms_of(d.unit, unit), f"{d.meaning} of {o.name}", inner=inner)
         for name in o.state_names:
             path = f"{INITIAL}.{o.name}.{name}"
             inner = (f"{o.name}_{name}", given) if name in o.state_sizes else ((given,) if given != REGION else ())

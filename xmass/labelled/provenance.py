@@ -19,10 +19,11 @@ import xarray as xr
 
 from xmass._version import __version__
 from xmass.core.model import Uniform
+from xmass.core.param import Param
 from xmass.labelled.network import Network
 from xmass.labelled.schema import LEAD_FIELD
 from xmass.labelled.source import code_name, source_hash
-from xmass.labelled.units import dequantify, to_declared
+from xmass.labelled.units import counted, dequantify, to_declared
 from xmass.models.equations import Text, class_of, text_of
 
 CONFIGURATION = "configuration"
@@ -80,6 +81,8 @@ class Encoder:
             return {"dataarray": self.encode(value.variable), "coords": coords}
         if isinstance(value, np.ndarray):
             return self._array(value)
+        if isinstance(value, Param):
+            return self.encode(counted(value))
         if isinstance(value, Uniform):
             return {"uniform": [value.low, value.high]}
         if isinstance(value, Network | eqx.Module):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from xmass.core.param import Param
 from xmass.labelled.schema import UNITS
 from xmass.labelled.unit_bridge import (
     canonical,
@@ -32,6 +33,7 @@ from xmass.labelled.unit_bridge import (
 
 __all__ = [
     "canonical",
+    "counted",
     "dequantify",
     "factor",
     "in_unit",
@@ -45,6 +47,24 @@ __all__ = [
 
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 _WRITTEN = "xmass_units"  # encoding key under which quantify keeps the units string as it was written
+
+
+def counted(value: Any) -> Any:
+    """The value that a Param counts as: its own, as a DataArray where it is an array and the Param has its dims. Others as they are."""
+    if not isinstance(value, Param):
+        return value
+    own = value.value
+    if isinstance(own, xr.DataArray) or not value.dims:
+        return own
+    numbers, given = _split(own, "the value of a Param", "1")
+    if not np.ndim(numbers):
+        return own
+    if np.ndim(numbers) != len(value.dims):
+        raise ValueError(
+            f"the value of a Param is an array of shape {np.shape(numbers)} and dims={value.dims!r}: needs a name for each axis, or one "
+            "number for all."
+        )
+    return xr.DataArray(np.asarray(numbers), dims=value.dims, attrs={} if given is None else {UNITS: canonical(given)})
 
 
 @overload
@@ -217,6 +237,8 @@ def _declared_array(value: xr.DataArray, unit: str, name: str) -> xr.DataArray:
 
 def _split(value: Any, name: str, unit: str) -> tuple[Any, Any]:
     """The numbers of a value, and its unit, None if it has none."""
+    if isinstance(value, Param):
+        raise TypeError(f"{name} is a Param, but no parameter of the system or its monitors, so it cannot be fitted: {_example(unit)}.")
     if is_brainunit(value, "Quantity"):
         return value.mantissa, value.unit
     if is_pint(value, "Quantity"):

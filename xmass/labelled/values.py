@@ -129,6 +129,26 @@ def one_region_order(matrix: xr.DataArray) -> xr.DataArray:
     return matrix.assign_coords({other: (other, matrix[labelled[0]].values)})
 
 
+def check_dims(dims: tuple[str, ...], spec: Spec, *, inner: tuple[str, ...] = ()) -> None:
+    """Dims that a parameter may not have, and those that a matrix needs."""
+    if TIME in dims and TIME not in inner:
+        fix = "Take one of its times: .isel(time=0)." if spec.matrix else "Give it to inputs=."
+        raise ValueError(f"{spec.path} has the dim 'time'; only inputs and weights may vary in time. {fix}")
+    if LAG in dims and LAG not in inner:
+        raise ValueError(f"{spec.path} has the dim 'lag'; only initial states have a history. Rename it: .rename(lag='point').")
+    if REGION_OTHER in dims and not spec.matrix and REGION_OTHER not in spec.inner:
+        raise ValueError(f"{spec.path} has dims {dims}; only weights and distances have 'region_other'.")
+    if spec.matrix and not {REGION, REGION_OTHER} <= set(dims):
+        lacking = [d for d in (REGION, REGION_OTHER) if d not in dims]
+        other = [d for d in dims if d not in (REGION, REGION_OTHER)][-len(lacking) :]
+        renamed = ", ".join(f"{old}={new!r}" for old, new in zip(other, lacking, strict=False))
+        raise ValueError(
+            f"{spec.path} has dims {dims}, needs ('region', 'region_other'): row receives, column sends. Use .rename({renamed})."
+        )
+    if spec.per_run and REGION in dims:
+        raise ValueError(f"{spec.path} has dims {dims}, needs one speed per run. For a speed of each projection, divide distances by it.")
+
+
 def to_value(raw: object, spec: Spec, dims: Dims, regions: np.ndarray, *, inner: tuple[str, ...] = ()) -> Value:
     """A declared value as numbers: unit converted, regions and run dims aligned by label, NaN refused."""
     value = to_declared(raw, spec.unit, spec.path)
@@ -142,24 +162,7 @@ def to_value(raw: object, spec: Spec, dims: Dims, regions: np.ndarray, *, inner:
         found = _checked(Value((), array, ()), spec, None)
         _check_covariance(found, spec)
         return found
-    if TIME in value.dims and TIME not in inner:
-        fix = "Take one of its times: .isel(time=0)." if spec.matrix else "Give it to inputs=."
-        raise ValueError(f"{spec.path} has the dim 'time'; only inputs and weights may vary in time. {fix}")
-    if LAG in value.dims and LAG not in inner:
-        raise ValueError(f"{spec.path} has the dim 'lag'; only initial states have a history. Rename it: .rename(lag='point').")
-    if REGION_OTHER in value.dims and not spec.matrix and REGION_OTHER not in spec.inner:
-        raise ValueError(f"{spec.path} has dims {value.dims}; only weights and distances have 'region_other'.")
-    if spec.matrix and not {REGION, REGION_OTHER} <= set(value.dims):
-        lacking = [d for d in (REGION, REGION_OTHER) if d not in value.dims]
-        other = [d for d in value.dims if d not in (REGION, REGION_OTHER)][-len(lacking) :]
-        renamed = ", ".join(f"{old}={new!r}" for old, new in zip(other, lacking, strict=False))
-        raise ValueError(
-            f"{spec.path} has dims {value.dims}, needs ('region', 'region_other'): row receives, column sends. Use .rename({renamed})."
-        )
-    if spec.per_run and REGION in value.dims:
-        raise ValueError(
-            f"{spec.path} has dims {value.dims}, needs one speed per run. For a speed of each projection, divide distances by it."
-        )
+    check_dims(tuple(map(str, value.dims)), spec, inner=inner)
     if spec.matrix:
         value = one_region_order(value)
     if spec.members is not None and REGION in value.dims:
