@@ -38,6 +38,16 @@ class DelayShape(NamedTuple):
     row: int
 
 
+class Delayed(NamedTuple):
+    """Edges of one projection: arrays ``(structure, edge_kind, region, region)``; ``edge_kind`` is 1 long, 2 for interpolated delays."""
+
+    weights: np.ndarray
+    steps: np.ndarray
+    """Whole delays; 0: none."""
+    span: tuple[np.ndarray, np.ndarray] | None = None
+    """The shortest and the longest whole delay that an edge may be given later, the longest 0 where there is no edge with a delay."""
+
+
 class DelayPlan(NamedTuple):
     """Of one projection: the sizes, and per structure (connectome and set of delays) the index and weight arrays of every group."""
 
@@ -48,15 +58,15 @@ class DelayPlan(NamedTuple):
     """Of each level, the edges that its groups hold."""
 
 
-def plan_delays(parts: Sequence[tuple[np.ndarray, np.ndarray]], *, width: int, ahead: int, least: int = 1) -> list[DelayPlan]:
+def plan_delays(parts: Sequence[Delayed], *, width: int, ahead: int, least: int = 1) -> list[DelayPlan]:
     """Plan the delayed coupling of several projections, each of several structures, that share one compiled kernel.
 
     All projections advance in the same blocks and have histories of the same length.
 
     Parameters
     ----------
-    parts : sequence of pairs of arrays ``(structure, edge_kind, region, region)``
-        Weights and delays in whole steps of each projection. ``edge_kind`` has length 1, or 2 for interpolated delays.
+    parts : sequence of Delayed
+        Weights and delays of each projection.
     width : int
         Runs in a tile.
     ahead : int
@@ -64,17 +74,18 @@ def plan_delays(parts: Sequence[tuple[np.ndarray, np.ndarray]], *, width: int, a
     least : int
         Steps that a history has at least.
     """
-    delayed = [(steps > 0) & (weights != 0.0) for weights, steps in parts]
-    edges = [d.any(axis=0) for d in delayed]
-    shortest = [np.where(d, steps, np.iinfo(np.int64).max).min(axis=0) for d, (_, steps) in zip(delayed, parts, strict=True)]
-    history = max(1 + max(int(steps[d].max(initial=0)) for d, (_, steps) in zip(delayed, parts, strict=True)), least)
+    spans = [(p.steps, p.steps) if p.span is None else (np.maximum(p.span[0], 1), p.span[1]) for p in parts]
+    delayed = [(s > 0) & (p.weights != 0.0) if p.span is None else s > 0 for p, (_, s) in zip(parts, spans, strict=True)]
+    edges = [np.asarray(d.any(axis=0)) for d in delayed]
+    shortest = [np.where(d, s, np.iinfo(np.int64).max).min(axis=0) for d, (s, _) in zip(delayed, spans, strict=True)]
+    history = max(1 + max(int(s[d].max(initial=0)) for d, (_, s) in zip(delayed, spans, strict=True)), least)
     found = np.concatenate([s[e] for s, e in zip(shortest, edges, strict=True)])
     blocks = _blocks(found, width, ahead) if len(found) else ()
     slack = 3 + _LANES // width
     row = 2 * history + slack
     if row % 64 == 0:
         row += slack
-    return [_plan(*part, s, e, blocks, history, row, width) for part, s, e in zip(parts, shortest, edges, strict=True)]
+    return [_plan(p.weights, p.steps, s, e, blocks, history, row, width) for p, s, e in zip(parts, shortest, edges, strict=True)]
 
 
 def _plan(
@@ -193,9 +204,9 @@ def _fetched(steps: int, runs: int) -> int:
     return -(-steps * runs // _LANES) * _LANES // runs
 
 
-def sparse_plan(weights: Sequence[np.ndarray]) -> list[dict[str, Any]]:
-    """Per matrix (region, region) with few entries, the edges that exist in any of them, in groups as those of delayed edges."""
-    kinds = np.any([w != 0.0 for w in weights], axis=0)[None]
+def sparse_plan(weights: Sequence[np.ndarray], used: np.ndarray | None = None) -> list[dict[str, Any]]:
+    """Per matrix (region, region) with few entries, the edges that exist in any of them, or are ``used``, in groups as delayed ones."""
+    kinds = np.any([w != 0.0 for w in weights] if used is None else [used], axis=0)[None]
     _, (order, tables) = _group(kinds, 0)
     inverse = np.empty(len(order), dtype=np.int32)
     inverse[order] = np.arange(len(order), dtype=np.int32)

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from xmass.core.delay import DelayShape, Tables
 
@@ -37,3 +38,18 @@ def edge_bases(index: list[Any], steps: jax.Array, shape: DelayShape, width: int
     flat = ((jnp.broadcast_to(rows, steps.shape) - back) * np.uint32(width)).reshape(-1)
     flat = jnp.concatenate([flat, jnp.zeros(1, jnp.uint32)])
     return [flat.at[i].get(mode="promise_in_bounds") for i in index]
+
+
+def interpolated_between(exact: jax.Array, low: jax.Array, high: jax.Array, edges: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Whole delays ``(2, region, region)`` below and above exact ones in steps, and the part of the weight that each has.
+
+    Delays of ``edges`` beyond ``low`` and ``high``, for which the projection is planned, make NaN: the run is marked as diverged.
+    """
+    inside = (exact >= low) & (exact <= high) | ~edges
+    held = lax.stop_gradient(jnp.where(inside, jnp.clip(exact, low, high), low))  # NaN is no delay that can be read
+    lower = jnp.floor(held + 1e-9)
+    part = jnp.clip(held - lower, 0.0, 1.0)
+    part = jnp.where(part < 1e-9, 0.0, part) + jnp.where(inside & edges, exact - lax.stop_gradient(exact), 0.0)
+    part = jnp.where(inside, part, jnp.nan)
+    steps = lower.astype(jnp.int32)
+    return jnp.stack([steps, steps + 1]), jnp.stack([1.0 - part, part])

@@ -54,13 +54,15 @@ from xmass.labelled.schema import (
     WEIGHTS,
 )
 from xmass.labelled.source import read_by
-from xmass.labelled.structure import Structures, half_memory, plan_structures, structure_dims
+from xmass.labelled.structure import Limits, Structures, half_memory, plan_structures, structure_dims
 from xmass.labelled.suggest import nearest
 from xmass.labelled.units import dequantify, milliseconds
 from xmass.labelled.values import Dims, Value, to_value
 
 _DEFAULT_TILE = 16
 _CALL_ELEMENTS = 1_000_000
+_ROUNDED = 1e-6
+"""Part by which a number on a limit may lie beyond it, as one of float32 does."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,6 +93,8 @@ class Request:
     inputs: Mapping[str, Any] | None = None
     initial: Any = None
     restart: bool = False
+    limits: Mapping[str, tuple[Any, Any]] | None = None
+    """Lowest and highest value of speeds and distances that change later: one program serves all between."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -196,7 +200,8 @@ def resolve(config: Config, request: Request) -> Resolved:
     check_used_dims(request.params, used | {d for v in (*read, seeds) if v is not None for d in v.dims})
 
     check_frames(graph, starts, start, stop, config.dt)
-    program, structures = _program(config, graph, values, dims.sizes, stimuli, start, stop, starts)
+    limits = _limits(request.limits or {}, specs, values, dims, config.regions)
+    program, structures = _program(config, graph, values, dims.sizes, stimuli, start, stop, starts, limits)
     unread = [n for n in delayed_outputs(config.system) if n not in program.pasts and f"{INITIAL}.{n}" in given]
     if unread:
         raise ValueError(
@@ -365,6 +370,30 @@ def _seeds(seed: Any, dims: Dims, random: bool) -> Value | None:
     return Value(own, np.asarray(seed.transpose(*own).values), ())
 
 
+def _limits(
+    given: Mapping[str, tuple[Any, Any]], specs: dict[str, Spec], values: dict[str, Value], dims: Dims, regions: np.ndarray
+) -> Limits:
+    """Limits of speeds and distances in their declared units; the values of a run lie between them."""
+    found = {}
+    for path, pair in given.items():
+        if path not in values or path.rpartition(".")[2] not in (SPEED, DISTANCES):
+            raise KeyError(f"limits has {path!r}, needs a speed or distances of this run, which has a speed.")
+        now = values[path]
+        shape = now.array.shape[len(now.dims) :]
+        ends = (to_value(v, specs[path], dims, regions) for v in pair)
+        low, high = (Value((), np.broadcast_to(v.array, shape), now.inner) for v in ends)
+        if path.rpartition(".")[2] == SPEED and not low.array.min() > 0:
+            raise ValueError(
+                f"{path} has the lower bound {low.array.min():g} mm/ms: its delays would have no end. Give one above 0: bounds=(1.0, 20.0)."
+            )
+        if (low.array < 0).any():
+            raise ValueError(f"{path} has the lower bound {low.array.min():g} mm, needs 0 or more.")
+        if (low.array > now.array * (1 + _ROUNDED)).any() or (high.array < now.array * (1 - _ROUNDED)).any():
+            raise ValueError(f"{path} lies outside its limits of {low.array.min():g} to {high.array.max():g} {specs[path].unit}.")
+        found[path] = (low, high)
+    return found
+
+
 # ---------------------------------------------------------------------------------------------------------------- program
 def _program(
     config: Config,
@@ -375,6 +404,7 @@ def _program(
     start: int,
     stop: int,
     starts: tuple[int, ...],
+    limits: Limits,
 ) -> tuple[Program, Structures | None]:
     model = node_of(config.system)
     couplings = config.system.couplings if isinstance(config.system, Network) else {}
@@ -386,7 +416,9 @@ def _program(
     past = _past_steps(model, values, config, width)
     structures = None
     if isinstance(config.system, Network) and couplings:
-        structures = plan_structures(config.system, values, sizes, starts, dt=config.dt, width=width, ahead=ahead, least=past + 1)
+        structures = plan_structures(
+            config.system, values, sizes, starts, dt=config.dt, width=width, ahead=ahead, least=past + 1, limits=limits
+        )
     projections = tuple(w.kind for w in structures.projections) if structures is not None else ()
     delay = next((p.delay for p in projections if p.delay is not None), None)
     processes = tuple((path, target, noises.template(process)) for path, target, process in noise_fields(model))

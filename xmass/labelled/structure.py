@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from xmass.core.coupling import Coupling
-from xmass.core.delay import DelayPlan, plan_delays, sparse_plan
+from xmass.core.delay import Delayed, DelayPlan, plan_delays, sparse_plan
 from xmass.core.model import Mixed, NeuralMass, declared_parameters, replace
 from xmass.core.program import Projection
 from xmass.labelled.network import Network
@@ -23,6 +23,10 @@ _INDEX_LIMIT = 2**32 - 1
 _SPARSE = 0.1
 """Below this part of existing edges an undelayed product reads edges, not a matrix, from ``_LARGE`` regions on."""
 _LARGE = 200
+_BEYOND = 1e-5
+"""Part of a delay by which it may lie beyond its limits: a value on a limit is rounded."""
+Limits = Mapping[str, tuple[Value, Value]]
+"""Lowest and highest distances and speeds, by path."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,6 +40,8 @@ class Wiring:
     """Of each structure and epoch, the matrix of the edges without delay, or its existing edges."""
     path: str
     """A coupling that sums with these weights."""
+    span: tuple[np.ndarray, np.ndarray] | None = None
+    """Where delays may change later, the shortest and longest of every pair in steps ``(structure, region, region)``."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,15 +81,19 @@ def plan_structures(
     width: int,
     ahead: int,
     least: int,
+    limits: Limits,
 ) -> Structures:
-    """Plan the coupling of every connectome at once, so that all share one compiled program."""
+    """Plan the coupling of every connectome at once, so that all share one compiled program.
+
+    ``limits`` of distances and speeds that may change later: the program serves every value between them.
+    """
     dims = structure_dims(system, values, sizes)
     shape = tuple(sizes[d] for d in dims)
     count = int(np.prod(shape, dtype=np.int64))
     _check_count(count * len(starts) * len(system.connectomes), next(iter(system.connectomes.values())).sizes["region"])
 
-    def spread(name: str) -> np.ndarray:
-        value = values[name]
+    def spread(name: str, value: Value | None = None) -> np.ndarray:
+        value = values[name] if value is None else value
         lead = tuple(sizes[d] if d in value.dims else 1 for d in dims)
         array = value.array.reshape((*lead, *value.array.shape[len(value.dims) :]))
         return np.broadcast_to(array, (*shape, *array.shape[len(dims) :])).reshape(count, *array.shape[len(dims) :])
@@ -93,13 +103,21 @@ def plan_structures(
             return None
         return delays_in_steps(spread(prefix + DISTANCES), spread(prefix + SPEED)[:, None, None], dt)
 
+    def reach(prefix: str) -> tuple[np.ndarray, np.ndarray] | None:
+        if prefix + SPEED not in values or not {prefix + DISTANCES, prefix + SPEED} & set(limits):
+            return None
+        lengths, speeds = ([*(spread(prefix + n, v) for v in limits.get(prefix + n, ())), spread(prefix + n)] for n in (DISTANCES, SPEED))
+        low = delays_in_steps(np.min(lengths, axis=0), np.max(speeds, axis=0)[:, None, None], dt)
+        high = delays_in_steps(np.max(lengths, axis=0), np.min(speeds, axis=0)[:, None, None], dt)
+        return low * (1.0 - _BEYOND), high * (1.0 + _BEYOND)
+
     def weights(prefix: str) -> np.ndarray:
         found = spread(prefix + WEIGHTS)
         every = found if TIME in values[prefix + WEIGHTS].inner else found[:, None]
         return np.broadcast_to(every, (count, len(starts), *every.shape[2:]))
 
     keys: dict[tuple, int] = {}
-    of_coupling, matrices, exact, first = {}, [], [], []
+    of_coupling, matrices, exact, spans, first = {}, [], [], [], []
     for path, coupling in system.couplings.items():
         prefix = system.prefix_of(path)
         key = (prefix, _weighting(coupling), *_ends(system.model, coupling))
@@ -108,14 +126,20 @@ def plan_structures(
             first.append(path)
             matrices.append(_summed(path, coupling, between(weights(prefix), system.model, coupling)))
             exact.append(delays(prefix))
+            spans.append(reach(prefix))
         of_coupling[path] = keys[key]
-    parts = [_edges(w, d, system.delays) for w, d in zip(matrices, exact, strict=True) if d is not None]
-    slowest = min((float(v.array.min()) for n, v in values.items() if n.rpartition(".")[2] == SPEED), default=np.inf)
-    for _, steps in parts:
-        _check_memory(steps, slowest, dt, width)
-    plans = iter(plan_delays([(w, s.astype(np.int64)) for w, s in parts], width=width, ahead=ahead, least=least) if parts else ())
-    wirings = tuple(_wiring(p, w, None if d is None else next(plans)) for p, w, d in zip(first, matrices, exact, strict=True))
+    parts = [_edges(w, d, r, system.delays) for w, d, r in zip(matrices, exact, spans, strict=True) if d is not None]
+    speeds = [v for found in ({n: (v,) for n, v in values.items()}, limits) for n, vs in found.items() if _is_speed(n) for v in vs]
+    slowest = min((float(v.array.min()) for v in speeds), default=np.inf)
+    for part in parts:
+        _check_memory(part.steps if part.span is None else part.span[1], slowest, dt, width)
+    plans = iter(plan_delays(parts, width=width, ahead=ahead, least=least) if parts else ())
+    wirings = tuple(_wiring(p, w, None if d is None else next(plans), r) for p, w, d, r in zip(first, matrices, exact, spans, strict=True))
     return Structures(dims, count, starts, wirings, of_coupling)
+
+
+def _is_speed(path: str) -> bool:
+    return path.rpartition(".")[2] == SPEED
 
 
 def _ends(model: NeuralMass, coupling: Coupling) -> tuple[str, ...]:
@@ -183,24 +207,35 @@ def _weighting(coupling: Coupling) -> object:
     return replace(coupling, {d.name: 0.0 for d in declared_parameters(coupling)})
 
 
-def _wiring(path: str, weights: np.ndarray, plan: DelayPlan | None) -> Wiring:
+def _wiring(path: str, weights: np.ndarray, plan: DelayPlan | None, span: tuple[np.ndarray, np.ndarray] | None) -> Wiring:
     """How a projection is read: through its plan where an edge has a delay, and undelayed edges by a product."""
     delayed = plan if plan is not None and plan.shape.levels else None
     rest: Sequence[Any] | None = delayed.undelayed if delayed is not None else list(weights.reshape(-1, *weights.shape[2:]))
     shape = delayed.shape if delayed is not None else None
+    used = np.any([m != 0 for m in rest], axis=0) if rest is not None else np.zeros(weights.shape[2:], bool)
+    if span is not None:  # a delay may become shorter than a step
+        used = used | ((weights != 0).any(axis=1) & (span[0] < 1)).any(axis=0)
+        rest = [np.zeros_like(used, np.float64)] * (weights.shape[0] * weights.shape[1]) if rest is None and used.any() else rest
     if rest is None:
-        return Wiring(weights, delayed, Projection(shape, ""), (), path)
-    used = np.any([m != 0 for m in rest], axis=0)
+        return Wiring(weights, delayed, Projection(shape, ""), (), path, span)
     if len(used) < _LARGE or used.mean() >= _SPARSE:
-        return Wiring(weights, delayed, Projection(shape, "dense"), rest, path)
-    return Wiring(weights, delayed, Projection(shape, "sparse"), sparse_plan(rest), path)
+        return Wiring(weights, delayed, Projection(shape, "dense"), rest, path, span)
+    edges = sparse_plan(rest) if span is None else sparse_plan(rest, used)
+    return Wiring(weights, delayed, Projection(shape, "sparse"), edges, path, span)
 
 
-def _edges(weights: np.ndarray, exact: np.ndarray, rule: str) -> tuple[np.ndarray, np.ndarray]:
+def _edges(weights: np.ndarray, exact: np.ndarray, reach: tuple[np.ndarray, np.ndarray] | None, rule: str) -> Delayed:
     """Weights and whole delays ``(structure * epoch, edge kind, region, region)`` of what ``exact`` gives in steps."""
-    steps, factor = interpolated(np.repeat(exact, weights.shape[1], axis=0), rule)
-    kinds = weights.reshape(-1, 1, *weights.shape[2:]) * factor
-    return kinds, np.where(kinds != 0.0, steps, 0.0)
+    repeated = np.repeat(exact, weights.shape[1], axis=0)
+    steps, factor = interpolated(repeated, rule)
+    flat = weights.reshape(-1, 1, *weights.shape[2:])
+    kinds = flat * factor
+    steps = np.where(kinds != 0.0, steps, 0.0).astype(np.int64)
+    if reach is None:
+        return Delayed(kinds, steps)
+    low, high = (interpolated(np.repeat(r, weights.shape[1], axis=0), rule)[0] for r in reach)
+    edge = (flat != 0.0) & (np.repeat(reach[1], weights.shape[1], axis=0)[:, None] > 0.0)
+    return Delayed(kinds, steps, (low.astype(np.int64), np.where(edge, high, 0.0).astype(np.int64)))
 
 
 def delays_in_steps(distances: Any, speed: Any, dt: float) -> Any:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xmass.core.edges import edge_index, edge_values
+from xmass.core.edges import edge_bases, edge_index, edge_values, interpolated_between
 from xmass.core.model import noise_fields
 from xmass.labelled import execute
 from xmass.labelled.network import Network
@@ -20,11 +20,12 @@ from xmass.labelled.resolve import Resolved
 from xmass.labelled.schema import DISTANCES, INITIAL, SEED, SPEED, TIME, WEIGHTS
 from xmass.labelled.structure import Wiring, between, delays_in_steps, interpolated, weighted
 from xmass.labelled.suggest import nearest
+from xmass.labelled.values import Value
 
 _STRUCTURAL = (WEIGHTS, DISTANCES, SPEED)
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["members", "args", "initial", "wiring"], meta_fields=["resolved"])
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["members", "args", "initial"], meta_fields=["resolved"])
 @dataclasses.dataclass(frozen=True, eq=False)
 class Tile:
     """Arrays of one tile of runs, made once. A pytree: a jitted function of tiles compiles once for all tiles of a ``Resolved``."""
@@ -33,9 +34,13 @@ class Tile:
     members: np.ndarray
     """Flat indices of its runs, filled up to the width of a tile with the last."""
     args: dict[str, Any]
+    """What its program takes, and under ``wiring`` what the arrays of each projection are made from; nothing if none are to come."""
     initial: dict[str, Any]
-    wiring: list[dict[str, Any]]
-    """Of each projection what is needed to make its arrays from other weights; empty if none are to come."""
+
+    def with_seeds(self, seeds: Value) -> Tile:
+        """The same with other noise."""
+        resolved = dataclasses.replace(self.resolved, seeds=seeds)
+        return dataclasses.replace(self, args={**self.args, "keys": execute._keys(resolved, self.members)})
 
 
 def tiles(resolved: Resolved, runs: np.ndarray | None = None, paths: Collection[str] | None = None) -> list[Tile]:
@@ -85,8 +90,8 @@ def _tile(resolved: Resolved, members: np.ndarray, paths: Collection[str] | None
         args["stimulus"] = _stimulus(resolved, members, first, last)
         needed = paths is None or any(_is_structural(p) for p in paths)
         found = resolved.structures.projections if needed and resolved.structures is not None else ()
-        wiring = [_wiring_arrays(resolved, wiring, members, epochs[0][0]) for wiring in found]
-        return Tile(resolved, members, args, execute._initial(resolved, members), wiring)
+        args["wiring"] = [_wiring_arrays(resolved, wiring, members, epochs[0][0]) for wiring in found]
+        return Tile(resolved, members, args, execute._initial(resolved, members))
 
 
 def _stimulus(resolved: Resolved, members: np.ndarray, first: int, last: int) -> dict[str, jax.Array]:
@@ -117,6 +122,8 @@ def check_traceable(resolved: Resolved, path: str) -> None:
     known = [p for p, s in resolved.specs.items() if p in resolved.values or p.startswith(f"{INITIAL}.")]
     if path not in known:
         raise KeyError(f"{path!r} is not a parameter of this run{nearest(path, known)}")
+    if path.rpartition(".")[2] in (DISTANCES, SPEED):
+        _check_delays(resolved, path)
     own = [p.name for p in resolved.program.model.past if p.delay == path]
     if own:
         raise ValueError(
@@ -125,6 +132,22 @@ def check_traceable(resolved: Resolved, path: str) -> None:
         )
     if path in resolved.lags:
         raise ValueError(f"{path} is a history, over 'lag'; only a value at the start can be traced. Select one: .isel(lag=0, drop=True).")
+
+
+def _check_delays(resolved: Resolved, path: str) -> None:
+    """Delays can be traced if they are interpolated, and planned for the limits of what is traced."""
+    system = resolved.config.system
+    assert isinstance(system, Network)
+    prefix = path.removesuffix(path.rpartition(".")[2])
+    if prefix + SPEED not in resolved.values:
+        raise ValueError(f"{path} has no effect: the network has no delays. Give it a speed: Network(..., speed=10.0).")
+    if system.delays != "linear":
+        raise ValueError(
+            f"{path} changes delays by whole steps where delays={system.delays!r}: a run has no derivative with respect to it. Interpolate "
+            "them: Network(..., delays='linear')."
+        )
+    if path not in (resolved.request.limits or {}):
+        raise ValueError(f"{path} was resolved without limits: delays are planned for all values between them. Give it bounds.")
 
 
 def arguments(tile: Tile, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -146,7 +169,7 @@ def arguments(tile: Tile, overrides: Mapping[str, Any]) -> tuple[dict[str, Any],
     """
     resolved = tile.resolved
     dtype = jnp.dtype(resolved.config.precision)
-    args = dict(tile.args)
+    args = {name: value for name, value in tile.args.items() if name != "wiring"}
     params = dict(args["params"])
     given: dict[str, jax.Array] = {}
     structural: dict[str, jax.Array] = {}
@@ -245,6 +268,9 @@ def _wiring_arrays(resolved: Resolved, wiring: Wiring, members: np.ndarray, epoc
         "steps": jnp.asarray(steps, "int32"),
         "factor": jnp.asarray(factor, dtype),
     }
+    if wiring.span is not None:
+        found["span"] = tuple(jnp.asarray(end[execute._structure(resolved, members)], dtype) for end in wiring.span)
+        found |= {n: jnp.asarray(_matrix(resolved, prefix + n, members), dtype) for n in (DISTANCES, SPEED)}
     if wiring.plan is not None:
         found["index"] = [[jnp.asarray(i) for i in edge_index(t, n, len(steps))] for t in wiring.plan.tables]
     if wiring.kind.undelayed == "sparse":
@@ -256,11 +282,11 @@ def _projections(tile: Tile, structural: dict[str, jax.Array]) -> list[dict[str,
     """Arguments of all projections, made from traced weights where there are some."""
     resolved = tile.resolved
     assert resolved.structures is not None
-    if not tile.wiring:
+    if not tile.args["wiring"]:
         raise ValueError(f"the tile was made without the paths {sorted(structural)}. Name them: tiles(resolved, paths=...).")
     return [
         _projection(tile, wiring, made, arrays, structural)
-        for wiring, made, arrays in zip(resolved.structures.projections, tile.args["projections"], tile.wiring, strict=True)
+        for wiring, made, arrays in zip(resolved.structures.projections, tile.args["projections"], tile.args["wiring"], strict=True)
     ]
 
 
@@ -270,18 +296,26 @@ def _projection(tile: Tile, wiring: Wiring, made: dict, arrays: dict, structural
     prefix = _prefix(resolved, wiring)
     if not any(prefix + name in structural for name in _STRUCTURAL):
         return made
-    if prefix + DISTANCES in structural or prefix + SPEED in structural:
-        raise NotImplementedError
+    moving = prefix + DISTANCES in structural or prefix + SPEED in structural
     weights = jnp.where(arrays["weights"] != 0, structural.get(prefix + WEIGHTS, arrays["weights"]), 0.0)
     coupling = system.couplings[wiring.path]
     matrix = weighted(wiring.path, coupling, between(weights, system.model, coupling))
-    kinds, steps = matrix * arrays["factor"], arrays["steps"]
+    steps, factor = arrays["steps"], arrays["factor"]
+    if moving:
+        lengths, speed = (structural.get(prefix + n, arrays[n]) for n in (DISTANCES, SPEED))
+        low, high = arrays["span"]
+        steps, factor = interpolated_between(delays_in_steps(lengths, speed, resolved.config.dt), low, high, matrix != 0)
+    kinds = matrix * factor
     found: dict[str, Any] = {"strength": matrix.sum(axis=1)[:, None]}
     if wiring.plan is not None:
-        delayed = jnp.where(steps > 0, kinds, 0.0)
-        found["delayed"] = [
-            level | {"weight": edge_values(index, delayed)} for level, index in zip(made["delayed"], arrays["index"], strict=True)
-        ]
+        assert wiring.kind.delay is not None
+        values = jnp.where(steps > 0, kinds, 0.0)
+        found["delayed"] = []
+        for level, index in zip(made["delayed"], arrays["index"], strict=True):
+            own = {"weight": edge_values(index, values)}
+            if moving:
+                own["base"] = edge_bases(index, steps, wiring.kind.delay, resolved.program.width)
+            found["delayed"].append(level | own)
     if wiring.kind.undelayed:
         rest = jnp.where(steps == 0, kinds, 0.0).sum(axis=0)
         sparse = wiring.kind.undelayed == "sparse"
