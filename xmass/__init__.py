@@ -1,6 +1,6 @@
 """Whole-brain modelling with labelled data: a run maps a Dataset of parameters to a Dataset of trajectories."""
 
-from xmass import accessor, analysis, datasets, io, objectives, stimuli, viz
+from xmass import accessor, analysis, datasets, fit, io, objectives, stimuli, viz
 from xmass._version import __version__
 from xmass.analysis.avalanches import avalanches
 from xmass.analysis.bootstrap import bootstrap
@@ -43,6 +43,7 @@ from xmass.couplings import (
     SigmoidalJansenRitCoupling,
     SineCoupling,
 )
+from xmass.fit.fitter import Fitter
 from xmass.labelled import units
 from xmass.labelled.connectome import cortical, normalize, spectral_radius
 from xmass.labelled.from_equations import model_from_equations
@@ -125,6 +126,7 @@ __all__ = [
     "Epileptor2DStep",
     "EpileptorStep",
     "FirstOrderVolterra",
+    "Fitter",
     "FitzHughNagumoStep",
     "FunctionalConnectivity",
     "FunctionalConnectivityDynamics",
@@ -214,6 +216,7 @@ __all__ = [
     "evoked_response",
     "fcd",
     "fcd_distribution",
+    "fit",
     "fixed_points",
     "functional_connectivity",
     "graph_measures",

@@ -1,1 +1,9 @@
 """Fitting: from recordings to parameters, and how sure they are."""
+
+from xmass.fit.evolution import EvolutionBackend
+from xmass.fit.fitter import Fitter
+from xmass.fit.gradient import GradientBackend
+from xmass.fit.grid import GridBackend
+from xmass.fit.scipy_backend import ScipyBackend
+
+__all__ = ["EvolutionBackend", "Fitter", "GradientBackend", "GridBackend", "ScipyBackend"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,11 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from xmass.fit.backend import Stop
 from xmass.labelled.progress import Bar
-
-
-class Stop(Exception):
-    """A callback has asked to end the fit."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,10 +61,6 @@ class Recorder:
         self.best_losses = np.full((fits, objectives), np.nan)
         self.best_step = np.full(fits, -1)
         self.history = np.full((fits, n_steps), np.nan)
-        self.converged = np.zeros(fits, bool)
-        self.failed = np.zeros(fits, bool)
-        self.message = ""
-        self.front: tuple[np.ndarray, np.ndarray] | None = None
         self.steps = 0
         self._callbacks, self._bar, self._file, self._identity = tuple(callbacks), bar, file, identity
 
@@ -88,27 +80,20 @@ class Recorder:
         self.best[better] = c[fit, which][better]
         self.best_losses[better] = losses[fit, which][better]
         self.best_step[better] = step
-        if step >= self.history.shape[1]:
-            self.history = np.concatenate([self.history, np.full((len(fit), step + 1 - self.history.shape[1]), np.nan)], axis=1)
         self.history[:, step] = np.where(np.isfinite(found), found, np.nan)
-        self.steps = max(self.steps, step + 1)
         if self._bar is not None:
-            self._bar.add(1)
+            self._bar.add(max(step + 1 - self.steps, 0))
+        self.steps = max(self.steps, step + 1)
         now = Progress(step, self.history[:, step].copy(), self.best_losses[:, 0].copy())
-        if any([callback(now) is True for callback in self._callbacks]):
+        asked = [callback(now) is True for callback in self._callbacks]
+        if any(asked):
             raise Stop
 
-    def evaluated_one(self, fit: int, step: int, c: np.ndarray, loss: float) -> None:
-        """A point of one fit alone, where fits are taken one after the other."""
-        every = np.full((len(self.best), 1, len(c)), np.nan)
-        losses = np.full((len(self.best), 1, self.best_losses.shape[1]), np.nan)
-        every[fit, 0], losses[fit, 0, 0] = c, loss
-        before = self.history[:, step].copy() if step < self.history.shape[1] else np.full(len(self.best), np.nan)
-        try:
-            self.evaluated(step, every, losses)
-        finally:
-            others = np.arange(len(self.best)) != fit
-            self.history[others, step] = before[others]
+    def take(self, other: Recorder, which: np.ndarray) -> None:
+        """What another recorder knows of the fits ``which``."""
+        self.best[which], self.best_losses[which], self.best_step[which] = other.best, other.best_losses, other.best_step
+        self.history[which, : other.history.shape[1]] = other.history
+        self.steps = max(self.steps, other.steps)
 
     # ---------------------------------------------------------------------------------------------------------- state
     def saved(self) -> dict[str, np.ndarray] | None:
@@ -122,7 +107,7 @@ class Recorder:
             raise ValueError(f"{self._file} is damaged ({error}). Delete it to start this part of the fit again.") from None
         if str(found.pop("identity", "")) != self._identity:
             raise ValueError(f"{self._file} belongs to another fit. Delete it, or choose another store.")
-        for name in ("best", "best_losses", "best_step", "history", "converged", "failed"):
+        for name in ("best", "best_losses", "best_step", "history"):
             setattr(self, name, found.pop(f"record_{name}"))
         self.steps = int(found.pop("record_steps"))
         if self._bar is not None:
@@ -133,9 +118,7 @@ class Recorder:
         """Keep the state after a step: written beside, then moved into place."""
         if self._file is None:
             return
-        record = {
-            f"record_{n}": getattr(self, n) for n in ("best", "best_losses", "best_step", "history", "converged", "failed", "steps")
-        }
+        record = {f"record_{n}": getattr(self, n) for n in ("best", "best_losses", "best_step", "history", "steps")}
         self._file.parent.mkdir(parents=True, exist_ok=True)
         beside = self._file.with_suffix(".part")
         with beside.open("wb") as out:
@@ -143,13 +126,3 @@ class Recorder:
             out.flush()
             os.fsync(out.fileno())
         beside.replace(self._file)
-
-    def forget(self) -> None:
-        """The fit has ended: its state is not needed any more."""
-        if self._file is not None:
-            self._file.unlink(missing_ok=True)
-
-
-def identity(configuration: Any) -> str:
-    """A text that says which fit a state belongs to."""
-    return json.dumps(configuration, sort_keys=True)

@@ -1,0 +1,187 @@
+"""The Fitter: from a Dataset of recordings to a Dataset of parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import xarray as xr
+
+from xmass.core.param import Param
+from xmass.fit.backend import Backend, backend_named
+from xmass.fit.points import Derive
+from xmass.fit.recorder import Callback
+from xmass.fit.study import Study
+from xmass.objectives import Combined, Objective
+from xmass.simulator import Simulator
+
+_RUN = ("duration", "params", "monitors", "transient", "sample_every", "batch_size", "seed", "inputs", "initial")
+Goal = Objective | Combined | Callable[..., Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fitter:
+    """Find the parameters with which a simulation is most like recordings.
+
+    Parameters
+    ----------
+    simulator : Simulator
+        The system. Parameters of its models, couplings and noises that are a :class:`Param` are fitted.
+    objective : Objective, or sequence of them
+        From :mod:`xmass.objectives`, or a function of two Datasets. Several are for ``backend="pareto"``.
+    run : mapping
+        Arguments of :meth:`Simulator.run`: ``duration`` is needed; ``monitors`` makes what the objective compares.
+    search : mapping of str to Param, optional
+        Parameters to fit, by path; they win over those in the model. A name that is no parameter is a free number which ``derive`` uses.
+    derive : mapping of str to callable, optional
+        Parameters that follow from others: ``{"J_i": lambda q: xm.inhibition_control(sc, q["coupling.k"])}``; ``q`` holds every parameter
+        as a DataArray. Later ones may use earlier ones.
+    backend : str or Backend
+        "grad" (gradient descent), "cma" and "nevergrad" (evolution), "scipy", "grid", "pareto"; or an object with options of its own,
+        such as ``xm.fit.GradientBackend(optax.adam(0.02))``.
+    pool : str or sequence of str
+        Dims of the recordings, such as ``"subject"``, over which the loss is averaged: one fit for all. Other dims make fits of their own.
+    noise : {"common", "fresh"}
+        Whether every candidate sees the same noise, or each step draws its own.
+    memory : float, optional
+        Bytes that a gradient may keep of the trajectory of a tile; fewer mean more recomputation. By default it grows with the square
+        root of the number of steps.
+    window : float or Quantity, optional
+        Truncated back-propagation: gradients are not carried back over more than this time [ms].
+
+    Raises
+    ------
+    TypeError, ValueError, KeyError
+        For anything that does not fit, before compilation, with the call that fixes it.
+
+    Examples
+    --------
+    >>> import xarray as xr, xmass as xm
+    >>> node = xm.HopfStep(a=xm.Param(0.05, bounds=(0.01, 0.5)), w=0.3)
+    >>> sim = xm.Simulator(node, dt=0.1)
+    >>> run = dict(duration=60.0, monitors=["x"], initial={"x": 0.1})
+    >>> recorded = sim.run(params=xr.Dataset({"a": 0.2}), **run)
+    >>> fitter = xm.Fitter(sim, objective=xm.objectives.timeseries_rmse(), backend="scipy", run=run)
+    >>> fit = fitter.fit(recorded, n_steps=30, seed=0)
+    >>> round(float(fit.a), 4)
+    0.2
+    """
+
+    simulator: Simulator
+    objective: Goal | Sequence[Goal] = dataclasses.field(kw_only=True)
+    run: Mapping[str, Any] = dataclasses.field(kw_only=True)
+    search: Mapping[str, Param] = dataclasses.field(default_factory=dict, kw_only=True)
+    derive: Derive = dataclasses.field(default_factory=dict, kw_only=True)
+    backend: str | Backend = dataclasses.field(default="grad", kw_only=True)
+    pool: str | Sequence[str] = dataclasses.field(default=(), kw_only=True)
+    noise: Literal["common", "fresh"] = dataclasses.field(default="common", kw_only=True)
+    memory: float | None = dataclasses.field(default=None, kw_only=True)
+    window: Any = dataclasses.field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.simulator, Simulator):
+            raise TypeError(
+                f"the first argument is a {type(self.simulator).__name__}, needs an xm.Simulator: xm.Fitter(sim, objective=...)."
+            )
+        if not isinstance(self.run, Mapping):
+            raise TypeError(f"run is a {type(self.run).__name__}, needs a mapping: run=dict(duration=60_000, monitors=...).")
+        strange = next((k for k in self.run if k not in _RUN), None)
+        if strange is not None:
+            raise ValueError(f"run has {strange!r}, needs arguments of Simulator.run that shape its result: {', '.join(_RUN)}.")
+        if "duration" not in self.run:
+            raise ValueError("run has no duration, needs the simulated time: run=dict(duration=60_000, ...).")
+        for name, given in (("search", self.search), ("derive", self.derive)):
+            if not isinstance(given, Mapping):
+                raise TypeError(f"{name} is a {type(given).__name__}, needs a mapping of names.")
+        wrong = next((k for k, v in self.search.items() if not isinstance(v, Param)), None)
+        if wrong is not None:
+            raise TypeError(f"search[{wrong!r}] is {self.search[wrong]!r}, needs a Param: xm.Param(0.2, bounds=(0, 0.5)).")
+        wrong = next((k for k, v in self.derive.items() if not callable(v)), None)
+        if wrong is not None:
+            raise TypeError(f"derive[{wrong!r}] is {self.derive[wrong]!r}, needs a function of the other parameters: lambda q: ... .")
+        both = sorted(set(self.search) & set(self.derive))
+        if both:
+            raise ValueError(f"{both[0]!r} is both in search and in derive. Leave it out of one.")
+        if self.noise not in ("common", "fresh"):
+            raise ValueError(f"noise={self.noise!r}, needs 'common' or 'fresh'.")
+        object.__setattr__(self, "pool", (self.pool,) if isinstance(self.pool, str) else tuple(self.pool))
+        object.__setattr__(self, "backend", backend_named(self.backend) if isinstance(self.backend, str) else self.backend)
+        if not isinstance(self.backend, Backend):
+            raise TypeError(f"backend is a {type(self.backend).__name__}, needs a name such as 'grad', or a backend object of xm.fit.")
+        if self.memory is not None and not self.memory > 0:
+            raise ValueError(f"memory={self.memory!r}, needs a positive number of bytes.")
+
+    @property
+    def method(self) -> Backend:
+        """The backend as an object."""
+        assert not isinstance(self.backend, str)
+        return self.backend
+
+    @property
+    def objectives(self) -> tuple[Goal, ...]:
+        """The objectives, one or several."""
+        return tuple(self.objective) if isinstance(self.objective, Sequence) else (self.objective,)
+
+    def fit(
+        self,
+        target: xr.Dataset,
+        n_steps: int = 100,
+        *,
+        starts: int = 1,
+        seed: int | None = None,
+        progress: bool | None = None,
+        callbacks: Sequence[Callback] = (),
+        store: str | Path | None = None,
+        chunks: Mapping[str, int] | None = None,
+        resume: bool = True,
+        predict: bool = False,
+    ) -> xr.Dataset:
+        """Fit to recordings.
+
+        Parameters
+        ----------
+        target : Dataset
+            Recordings with the variables that the objective takes. Every dim that is not time or region, such as ``subject``, makes fits
+            of its own, which run together and do not touch each other.
+        n_steps : int
+            Steps of the optimiser at most: updates of a gradient, generations of an evolution.
+        starts : int
+            Fits from so many starting points: the dim ``start`` of the result, best first. The first one is the value of each Param, the
+            others are drawn from its prior or between its bounds.
+        seed : int, optional
+            Of the starting points and of what the optimiser draws; also of the noise where ``run`` has no seed. Drawn if there is none.
+        progress : bool, optional
+            Show a progress bar; by default where it takes more than a few seconds.
+        callbacks : sequence of callable
+            Called after every step with ``step``, ``loss`` and ``best_loss`` (fits); one that returns True ends the fit.
+        store : str or Path, optional
+            A directory to which the result is written, and from which an interrupted or killed fit goes on.
+        chunks : mapping of str to int, optional
+            Fits that run together along their dims, ``{"subject": 1}``; all by default. A chunk that has ended stays in the store.
+        resume : bool
+            Continue the fit that the store holds. With False, an existing store is an error.
+        predict : bool
+            Add the simulation at the returned parameters, under the names of the monitors.
+
+        Returns
+        -------
+        Dataset
+            For each fit: every parameter under its own name, at the best point that was evaluated; ``best_loss`` of that very point and
+            ``best_step``; ``loss(step)``; ``converged``, ``diverged``, ``at_bound``. Select the parameters to run them:
+            ``sim.run(..., params=fit[["coupling.k"]])``.
+
+        Raises
+        ------
+        TypeError, ValueError, KeyError
+            Before anything is computed.
+        """
+        return Study(self, target, n_steps, starts, seed).solve(
+            progress=progress,
+            callbacks=tuple(callbacks),
+            store=None if store is None else Path(store),
+            chunks=chunks,
+            resume=resume,
+            predict=predict,
+        )

@@ -1,0 +1,409 @@
+"""A fit as arrays: free numbers in, losses and their gradients out, for every fit and candidate in one batched run."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from xmass.core import engine, reverse
+from xmass.core.kernel import compile_options
+from xmass.core.noise import trial_seeds
+from xmass.fit.points import Points, rows
+from xmass.fit.score import Scorer
+from xmass.labelled.execute import Arrays, cores, execute
+from xmass.labelled.execute import _keys as draws
+from xmass.labelled.resolve import Config, Request, Resolved, resolve
+from xmass.labelled.schema import DISTANCES, INITIAL, SPEED, WEIGHTS
+from xmass.labelled.traced import Tile, arguments, tiles
+from xmass.labelled.values import Value
+from xmass.scale.chunks import template
+
+CANDIDATE = "candidate"
+_PART_NUMBERS = 40_000_000
+"""Numbers that the runs of one part of a population return at most."""
+_GRADIENT_TILE = 8
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Setting:
+    """What a problem is made of: the system, the run, the free parameters, the score, and the dims of the fits."""
+
+    config: Config
+    request: Request
+    points: Points
+    objectives: tuple[Any, ...]
+    target: xr.Dataset
+    fit_sizes: dict[str, int]
+    """Dims that make fits of their own, with ``start``, in order."""
+    pool_sizes: dict[str, int]
+    """Dims of the target whose scores are averaged into one fit."""
+    target_dims: tuple[str, ...]
+    """Dims of the target's points, in the order of the scorer's rows."""
+    start: np.ndarray
+    """Where each fit starts ``(fits, size)``."""
+    fresh_noise: bool
+    memory: float | None
+    window: int | None
+
+
+class Problem:
+    """Losses and gradients of fits; what backends work on."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        layout, self.space = setting.points.layout, setting.points.space
+        self.size, self.names = layout.size, layout.names
+        self.lower, self.upper = layout.lower(self.space), layout.upper(self.space)
+        self.start = setting.start
+        self.fits = len(setting.start)
+        self._single = _Runs(setting, 0)
+        self.scorer = Scorer(setting.objectives, template(self._single.resolved, {}), setting.target, setting.target_dims)
+        self.objectives = len(self.scorer.names)
+        self._populations: dict[int, _Runs] = {}
+        self._score = jax.jit(self.scorer)
+        self._rows = jax.jit(self._values_by_run, static_argnums=1)
+        self._penalty = jax.jit(setting.points.penalty)
+
+    @property
+    def template(self) -> Resolved:
+        """The runs at the starting values, one for each fit."""
+        return self._single.resolved
+
+    # ---------------------------------------------------------------------------------------------------------- populations
+    def part(self, which: np.ndarray) -> Part:
+        """The problem of some fits alone."""
+        return Part(self, which)
+
+    def losses(self, c: np.ndarray, *, draw: int = 0, which: np.ndarray | None = None) -> np.ndarray:
+        """Losses ``(fits, candidates, objectives)`` of points ``(fits, candidates, size)``; NaN where a run diverged.
+
+        ``which`` are the fits that are evaluated; the others are NaN.
+        """
+        candidates = c.shape[1]
+        if candidates not in self._populations:
+            self._populations[candidates] = _Runs(self.setting, candidates)
+        runs = self._populations[candidates]
+        with jax.enable_x64(True):
+            values = self._rows(jnp.asarray(c), runs)
+            values = {path: np.asarray(v) for path, v in values.items()}
+            penalty = np.asarray(self._penalty(jnp.asarray(c)))
+        resolved = runs.with_values(values, draw if self.setting.fresh_noise else 0)
+        found = np.full((runs.count, self.objectives), np.nan)
+        for part in runs.parts(which):
+            arrays = execute(resolved, part)
+            with jax.enable_x64(True):
+                given = {k: np.asarray(v, np.float64) for k, v in _by_monitor(resolved, arrays).items()}
+                found[part] = np.asarray(self._score(given, runs.targets(self.scorer, part)))
+            found[part] = np.where(arrays.finite[:, None], found[part], np.nan)
+        return runs.by_fit(found) + penalty[:, :, None]
+
+    def _values_by_run(self, c: Any, runs: _Runs) -> dict[str, Any]:
+        values = self.setting.points.values(c.reshape(*runs.lead.values(), c.shape[-1]), runs.lead)
+        return {path: rows(value, runs.resolved.sizes) for path, value in values.items()}
+
+    # ---------------------------------------------------------------------------------------------------------- gradients
+    @functools.cached_property
+    def _tiles(self) -> list[tuple[Tile, np.ndarray, np.ndarray]]:
+        """Every tile of the runs, the runs in it, and which of its columns count."""
+        made = tiles(self._single.resolved, paths=self._single.paths)
+        return [(tile, tile.members, np.concatenate([[True], np.diff(tile.members) != 0])) for tile in made]
+
+    def gradient(self, c: np.ndarray, *, draw: int = 0, which: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Losses ``(fits,)`` and their gradients ``(fits, size)`` at ``c`` ``(fits, size)``."""
+        self.scorer.check_differentiable()
+        losses, cotangents = self._each_tile(self._tile_gradient, c, draw, which)
+        single = self._single
+        with jax.enable_x64(True):
+            share = {path: v * single.share for path, v in cotangents.items()}
+            slope, penalty = self._pull(jnp.asarray(c), share)
+        return single.by_fit(losses)[:, 0, 0] + np.asarray(penalty), np.asarray(slope)
+
+    def residuals(self, c: np.ndarray, *, draw: int = 0, which: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Losses ``(fits,)`` and residuals ``(fits, m)``, their root mean square; averaged runs stand one behind another."""
+        self.scorer.check_residuals()
+        found, _ = self._each_tile(self._tile_residuals, c, draw, which)
+        residuals = self._single.behind_one_another(found)
+        return np.sqrt(np.mean(residuals**2, axis=1)), residuals
+
+    def jacobian(self, c: np.ndarray, *, draw: int = 0, which: np.ndarray | None = None) -> np.ndarray:
+        """Derivatives ``(fits, m, size)`` of the residuals, in forward mode: one run for each free number."""
+        single = self._single
+        columns = []
+        for k in range(self.size):
+            with jax.enable_x64(True):
+                at = jnp.asarray(c)
+                _, tangents = jax.jvp(lambda x: self._rows(x, single), (at,), (jnp.zeros_like(at).at[:, k].set(1.0),))
+                tangents = {path: np.asarray(v) for path, v in tangents.items()}
+            found, _ = self._each_tile(functools.partial(self._tile_tangent, tangents=tangents), c, draw, which)
+            columns.append(single.behind_one_another(found))
+        return np.stack(columns, axis=-1)
+
+    @functools.cached_property
+    def _pull(self) -> Any:
+        single = self._single
+
+        def pull(c: Any, cotangents: dict[str, Any]) -> tuple[Any, Any]:
+            _, back = jax.vjp(lambda x: self._values_by_run(x, single), c)
+            penalty, slope = jax.vjp(lambda x: self.setting.points.penalty(x[:, None, :])[:, 0], c)
+            return back(cotangents)[0] + slope(jnp.ones_like(penalty))[0], penalty
+
+        return jax.jit(pull)
+
+    def _each_tile(self, function: Any, c: np.ndarray, draw: int, which: np.ndarray | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """A function of every tile, on several threads: what it returns by run, and derivatives by path and run."""
+        single = self._single
+        double = self.setting.config.precision == "float64"
+        with jax.enable_x64(True):
+            values = {path: np.asarray(v) for path, v in self._rows(jnp.asarray(c), single).items()}
+        seeds = single.with_values({}, draw).seeds if draw and self.setting.fresh_noise else None
+        given = {path: v if double else v.astype(np.float32) for path, v in values.items()}
+
+        def one(tile: Tile, members: np.ndarray, counts: np.ndarray) -> tuple[Any, Any]:
+            with jax.enable_x64(double):
+                if seeds is not None:
+                    other = dataclasses.replace(single.resolved, seeds=seeds)
+                    tile = dataclasses.replace(tile, args=tile.args | {"keys": draws(other, members)})
+                overrides = {path: v[members] for path, v in given.items()}
+                targets = single.targets(self.scorer, members)
+                return function(tile, overrides, targets, counts, members)
+
+        jobs = self._tiles
+        if which is not None:
+            jobs = [job for job in jobs if np.isin(single.fit[job[1]], which).any()]
+        if len(jobs) == 1:
+            made = [one(*jobs[0])]
+        else:
+            with concurrent.futures.ThreadPoolExecutor(min(cores(), len(jobs))) as pool:
+                made = list(pool.map(lambda job: one(*job), jobs))
+        found: np.ndarray | None = None
+        slopes: dict[str, np.ndarray] = {path: np.zeros(v.shape) for path, v in values.items()}
+        for (_, members, counts), (values_of, slopes_of) in zip(jobs, made, strict=True):
+            own = members[counts]
+            values_of = np.asarray(values_of, np.float64)
+            found = np.full((single.count, *values_of.shape[1:]), np.nan) if found is None else found
+            found[own] = values_of[counts]
+            for path, v in slopes_of.items():
+                slopes[path][own] = np.asarray(v, np.float64)[counts]
+        assert found is not None
+        return found, slopes
+
+    def _tile_gradient(self, tile: Tile, overrides: dict, targets: Any, counts: np.ndarray, members: np.ndarray) -> tuple[Any, Any]:
+        return self._value_and_grad(tile, overrides, targets, counts)
+
+    def _tile_residuals(self, tile: Tile, overrides: dict, targets: Any, counts: np.ndarray, members: np.ndarray) -> tuple[Any, Any]:
+        return self._residuals_of(tile, overrides, targets), {}
+
+    def _tile_tangent(
+        self, tile: Tile, overrides: dict, targets: Any, counts: np.ndarray, members: np.ndarray, *, tangents: dict
+    ) -> tuple[Any, Any]:
+        own = {path: tangents[path][members].astype(v.dtype) for path, v in overrides.items()}
+        return self._tangent(tile, overrides, own, targets), {}
+
+    def simulated(self, tile: Tile, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+        """Arrays of the monitors, run axis first, and which runs are finite; traceable."""
+        resolved, setting = self._single.resolved, self.setting
+        made_args, made_initial = arguments(tile, overrides)
+        out = reverse.simulate(
+            resolved.program,
+            made_args,
+            made_initial,
+            start=resolved.start,
+            stop=resolved.stop,
+            keep=resolved.keep,
+            memory=setting.memory,
+            window=setting.window,
+        )
+        arrays = {}
+        for monitor in resolved.graph.monitors:
+            values = out.series[monitor.node] if monitor.clock else out.reductions[monitor.node]
+            arrays[monitor.name] = jnp.moveaxis(values, -1, 0)
+        return arrays, out.finite
+
+    @functools.cached_property
+    def _value_and_grad(self) -> Any:
+        scorer = self.scorer
+
+        def total(overrides: dict, tile: Tile, targets: Any, counts: Any) -> tuple[Any, Any]:
+            arrays, finite = self.simulated(tile, overrides)
+            losses = scorer(arrays, targets)
+            used = (finite & jnp.isfinite(losses[:, 0])) & counts
+            return jnp.where(used, losses[:, 0], 0.0).sum(), jnp.where(finite[:, None], losses, jnp.nan)
+
+        def both(tile: Tile, overrides: dict, targets: Any, counts: Any) -> tuple[Any, Any]:
+            (_, losses), slopes = jax.value_and_grad(total, has_aux=True)(overrides, tile, targets, counts)
+            return losses, slopes
+
+        return self._jit(both)
+
+    @functools.cached_property
+    def _residuals_of(self) -> Any:
+        return self._jit(self._traced_residuals)
+
+    def _traced_residuals(self, tile: Tile, overrides: dict, targets: Any) -> Any:
+        arrays, finite = self.simulated(tile, overrides)
+        return jnp.where(finite[:, None], self.scorer.residuals(arrays, targets), jnp.nan)
+
+    @functools.cached_property
+    def _tangent(self) -> Any:
+        def along(tile: Tile, overrides: dict, tangents: dict, targets: Any) -> Any:
+            return jax.jvp(lambda o: self._traced_residuals(tile, o, targets), (overrides,), (tangents,))[1]
+
+        return self._jit(along)
+
+    def _jit(self, function: Any) -> Any:
+        return jax.jit(function, compiler_options=compile_options(engine.platform(), self._single.resolved.program.width))
+
+
+class Part:
+    """Some fits of a problem, for a backend that works on them alone."""
+
+    def __init__(self, whole: Problem, which: np.ndarray) -> None:
+        self._whole, self._which = whole, which
+        self.fits, self.size, self.names, self.space = len(which), whole.size, whole.names, whole.space
+        self.lower, self.upper, self.objectives = whole.lower, whole.upper, whole.objectives
+        self.start = whole.start[which]
+
+    def _full(self, c: np.ndarray) -> np.ndarray:
+        """The points of all fits: those of the others are where they start."""
+        lead = self._whole.start.reshape(self._whole.fits, *(1,) * (c.ndim - 2), self.size)
+        full = np.array(np.broadcast_to(lead, (self._whole.fits, *c.shape[1:])))
+        full[self._which] = c
+        return full
+
+    def losses(self, c: np.ndarray, *, draw: int = 0) -> np.ndarray:
+        """As :meth:`Problem.losses`."""
+        return self._whole.losses(self._full(c), draw=draw, which=self._which)[self._which]
+
+    def gradient(self, c: np.ndarray, *, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`Problem.gradient`."""
+        losses, slopes = self._whole.gradient(self._full(c), draw=draw, which=self._which)
+        return losses[self._which], slopes[self._which]
+
+    def residuals(self, c: np.ndarray, *, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`Problem.residuals`."""
+        losses, found = self._whole.residuals(self._full(c), draw=draw, which=self._which)
+        return losses[self._which], found[self._which]
+
+    def jacobian(self, c: np.ndarray, *, draw: int = 0) -> np.ndarray:
+        """As :meth:`Problem.jacobian`."""
+        return self._whole.jacobian(self._full(c), draw=draw, which=self._which)[self._which]
+
+
+class _Runs:
+    """The runs of a problem: for each fit one, or as many as there are candidates, with the dims that are averaged."""
+
+    def __init__(self, setting: Setting, candidates: int) -> None:
+        self.setting, self.candidates = setting, candidates
+        extra = {CANDIDATE: candidates} if candidates else {}
+        self.lead = {**setting.fit_sizes, **extra}
+        wide = {**setting.pool_sizes, **self.lead}
+        with jax.enable_x64(True):
+            start = setting.start.reshape(*setting.fit_sizes.values(), setting.points.layout.size)
+            start = np.broadcast_to(start[..., None, :], (*self.lead.values(), start.shape[-1])) if candidates else start
+            first = setting.points.values(jnp.asarray(start), self.lead)
+        values = {path: _spread(v.copy(data=np.asarray(v.data)), wide, setting.points.labels) for path, v in first.items()}
+        given = setting.request.params
+        params = xr.Dataset(values) if given is None else given.assign(values)
+        config = setting.config
+        if not candidates and config.tile is None:
+            config = dataclasses.replace(config, tile=1)
+            probe = resolve(config, dataclasses.replace(setting.request, params=params))
+            alike = probe.runs if probe.structures is None else probe.runs // probe.structures.count
+            config = dataclasses.replace(config, tile=max(1, min(alike, _GRADIENT_TILE)))
+        self.config, self.params, self.paths = config, params, tuple(values)
+        self.resolved = resolve(config, dataclasses.replace(setting.request, params=params))
+        self._index()
+
+    def _index(self) -> None:
+        sizes = self.resolved.sizes
+        self.count = self.resolved.runs
+        at = dict(zip(sizes, np.unravel_index(np.arange(self.count), tuple(sizes.values())), strict=True))
+        self.fit = _ravel(at, self.setting.fit_sizes, self.count)
+        self.candidate = at.get(CANDIDATE, np.zeros(self.count, np.int64))
+        every = {**self.setting.fit_sizes, **self.setting.pool_sizes}
+        self.row = _ravel(at, {d: every[d] for d in self.setting.target_dims}, self.count)
+        self.fits = int(np.prod(tuple(self.setting.fit_sizes.values()), dtype=np.int64))
+        self.share = 1.0 / (self.count // (self.fits * max(self.candidates, 1)))
+
+    def targets(self, scorer: Scorer, runs: np.ndarray) -> Any:
+        """The targets of some runs."""
+        return jax.tree.map(lambda a: a[self.row[runs]], scorer.targets)
+
+    def parts(self, which: np.ndarray | None) -> list[np.ndarray]:
+        """The runs of some fits, in parts whose results fit into memory."""
+        resolved = self.resolved
+        each = sum(
+            int(np.prod([resolved.graph.size(d, resolved.program.regions) if d != m.clock else _length(resolved, m.node) for d in m.dims]))
+            for m in resolved.graph.monitors
+        )
+        width = resolved.program.width
+        most = max(_PART_NUMBERS // max(each, 1) // width, 1) * width
+        runs = np.arange(self.count) if which is None else np.flatnonzero(np.isin(self.fit, which))
+        return [runs[a : a + most] for a in range(0, len(runs), most)]
+
+    def with_values(self, values: dict[str, np.ndarray], draw: int) -> Resolved:
+        """The runs at other values ``(run, *own dims)``, and with other noise if ``draw`` is not 0."""
+        resolved = self.resolved
+        if any(path.rpartition(".")[2] in (WEIGHTS, DISTANCES, SPEED) and not path.startswith(INITIAL) for path in values):
+            sizes = resolved.sizes
+            made = {}
+            for path, v in values.items():
+                own = resolved.values[path]
+                made[path] = (*sizes, *own.inner), v.reshape(*sizes.values(), *v.shape[1:])
+            params = self.params.assign({p: xr.DataArray(v, dims=d) for p, (d, v) in made.items()})
+            resolved = resolve(self.config, dataclasses.replace(self.setting.request, params=params))
+        elif values:
+            dims, shape = tuple(resolved.sizes), tuple(resolved.sizes.values())
+            new = {
+                path: Value(dims, np.asarray(v, np.float64).reshape(*shape, *v.shape[1:]), resolved.values[path].inner)
+                for path, v in values.items()
+            }
+            resolved = dataclasses.replace(resolved, values={**resolved.values, **new})
+        if draw and resolved.seeds is not None:
+            seeds = resolved.seeds
+            other = [int(trial_seeds(int(s), draw + 1)[draw]) for s in np.atleast_1d(seeds.array).ravel()]
+            array = np.asarray(other, dtype=seeds.array.dtype).reshape(seeds.array.shape)
+            resolved = dataclasses.replace(resolved, seeds=Value(seeds.dims, array, ()))
+        return resolved
+
+    def by_fit(self, found: np.ndarray) -> np.ndarray:
+        """Means ``(fits, candidates, ...)`` over the runs of each point, NaN where one is."""
+        found = found.reshape(self.count, -1)
+        total = np.zeros((self.fits, max(self.candidates, 1), found.shape[1]))
+        np.add.at(total, (self.fit, self.candidate), found)
+        return total * self.share
+
+    def behind_one_another(self, found: np.ndarray) -> np.ndarray:
+        """Vectors ``(fits, ...)`` of all runs of each fit, one behind the other."""
+        order = np.argsort(self.fit, kind="stable")
+        return found[order].reshape(self.fits, -1)
+
+
+def _ravel(at: Mapping[str, np.ndarray], sizes: Mapping[str, int], count: int) -> np.ndarray:
+    if not sizes:
+        return np.zeros(count, np.int64)
+    return np.ravel_multi_index(tuple(at[d] for d in sizes), tuple(sizes.values()))
+
+
+def _spread(value: xr.DataArray, sizes: Mapping[str, int], labels: Mapping[str, xr.DataArray]) -> xr.DataArray:
+    """A value with all of these dims, so that every point is a run of its own."""
+    missing = {d: n for d, n in sizes.items() if d not in value.dims}
+    spread = value.expand_dims(missing)
+    return spread.assign_coords({d: labels[d] for d in missing if d in labels})
+
+
+def _length(resolved: Resolved, node: int) -> int:
+    period = resolved.graph.nodes[node].period
+    return max(resolved.stop // period - resolved.keep // period, 0)
+
+
+def _by_monitor(resolved: Resolved, arrays: Arrays) -> dict[str, np.ndarray]:
+    return {m.name: arrays.series[m.node] if m.clock else arrays.reductions[m.node] for m in resolved.graph.monitors}

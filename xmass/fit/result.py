@@ -1,0 +1,96 @@
+"""The result of a fit as a Dataset: parameters at the best evaluated point, losses, and how each fit ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from xmass.fit.backend import Outcome
+from xmass.fit.points import Points
+from xmass.fit.recorder import Recorder
+from xmass.labelled.schema import DIVERGED, LONG_NAME, UNITS
+
+START, STEP = "start", "step"
+LOSS, BEST_LOSS, BEST_STEP = "loss", "best_loss", "best_step"
+CONVERGED, AT_BOUND = "converged", "at_bound"
+_NEAR = 1e-3
+"""Part of the interval between its bounds within which a number is at one of them."""
+
+
+def result(
+    points: Points, record: Recorder, outcome: Outcome, sizes: Mapping[str, int], labels: Mapping[str, xr.DataArray], objective: str
+) -> xr.Dataset:
+    """The labelled result; with a dim ``start`` the best is first."""
+    lead, shape = tuple(sizes), tuple(sizes.values())
+
+    def ended(status: str) -> np.ndarray:
+        return np.array([e.status == status for e in outcome.endings] or [False] * len(record.best))
+
+    with jax.enable_x64(True):
+        best = jnp.asarray(record.best).reshape(*shape, -1)
+        found = {**points.free(best, sizes), **points.values(best, sizes)}
+    variables: dict[str, Any] = {}
+    for path, value in found.items():
+        spec = points.specs.get(path)
+        attrs = {UNITS: spec.unit, LONG_NAME: spec.meaning} if spec is not None else {}
+        data = np.array(value.data, np.float64)
+        dims = (*(d for d in lead if d in value.dims), *(d for d in value.dims if d not in lead))
+        variables[path] = (dims, value.copy(data=data).transpose(*dims).data, attrs)
+    history = record.history[:, : max(record.steps, 1)]
+    variables[LOSS] = ((*lead, STEP), history.reshape(*shape, -1), {LONG_NAME: f"smallest loss of each step: {objective}", UNITS: "1"})
+    variables[BEST_LOSS] = (
+        lead,
+        record.best_losses[:, 0].reshape(shape),
+        {LONG_NAME: f"loss of the returned point: {objective}", UNITS: "1"},
+    )
+    variables[BEST_STEP] = (lead, record.best_step.reshape(shape), {LONG_NAME: "step at which the returned point was evaluated; -1: none"})
+    flags = {
+        CONVERGED: (ended("converged"), "the optimiser's own criterion was met"),
+        DIVERGED: (ended("diverged") | ~np.isfinite(record.best_losses[:, 0]), "no finite loss, or none in several steps in a row"),
+        AT_BOUND: (_at_bound(points, found, lead), "a free number is at one of its bounds"),
+    }
+    for name, (values, meaning) in flags.items():
+        variables[name] = (lead, values.reshape(shape), {LONG_NAME: meaning})
+    coords: dict[str, Any] = {d: labels[d].variable for d in sizes if d in labels}
+    if START in sizes:
+        coords[START] = np.arange(sizes[START])
+    coords[STEP] = (STEP, np.arange(history.shape[1]), {LONG_NAME: "step of the optimiser"})
+    for value in found.values():
+        coords |= {str(d): value[d].variable for d in value.dims if d in value.coords and d not in coords}
+    ds = xr.Dataset(variables, coords=coords)
+    return _best_first(ds) if START in sizes else ds
+
+
+def _best_first(ds: xr.Dataset) -> xr.Dataset:
+    """The starts of each fit in the order of their loss; those without a loss are last."""
+    loss = ds[BEST_LOSS].transpose(..., START)
+    lead = loss.dims[:-1]
+    order = np.argsort(np.where(np.isfinite(loss.values), loss.values, np.inf), axis=-1, kind="stable")
+    for name, v in ds.data_vars.items():
+        if START not in v.dims:
+            continue
+        data = v.transpose(*lead, START, ...).values
+        place = order.reshape(*order.shape, *(1,) * (data.ndim - order.ndim))
+        taken = xr.DataArray(
+            np.take_along_axis(data, place, axis=len(lead)), dims=(*lead, START, *(d for d in v.dims if d not in loss.dims))
+        )
+        ds[name] = (v.dims, taken.transpose(*v.dims).data, v.attrs)
+    return ds
+
+
+def _at_bound(points: Points, found: Mapping[str, xr.DataArray], lead: tuple[str, ...]) -> np.ndarray:
+    """Which fits have a free number at one of its bounds."""
+    shape = tuple(next(iter(found.values())).sizes[d] for d in lead)
+    near = np.zeros(shape, bool)
+    for entry in points.layout.entries:
+        low, high = entry.limits
+        value = entry.picked(np.asarray(found[entry.path].data, np.float64))
+        with np.errstate(invalid="ignore"):
+            width = np.where(np.isfinite(high - low), high - low, np.maximum(np.abs(value), 1.0))
+            near |= ((value - low < _NEAR * width) | (high - value < _NEAR * width)).any(axis=-1)
+    return near

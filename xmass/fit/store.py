@@ -1,0 +1,141 @@
+"""Where a fit is kept: parts that have ended and the state of those that have not, then the whole result as zarr."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xmass.fit.backend import Ending, Front, Outcome
+from xmass.fit.recorder import Recorder
+from xmass.labelled.provenance import CONFIGURATION, canonical_json, differences
+from xmass.scale.lock import Lock
+
+_KEPT = ("best", "best_losses", "best_step", "history", "steps")
+
+
+class FitStore:
+    """A result at ``path``, and beside it, until it is whole, a folder of its parts.
+
+    Every file is written beside and moved into place, so a file that is there is whole. Only arrays and JSON are read, never code.
+
+    Parameters
+    ----------
+    path : Path
+        A local directory, made when the fit is done.
+    configuration : mapping
+        The fit as JSON values; another one is refused.
+    resume : bool
+        Go on with what is there. With False, anything there is an error.
+
+    Raises
+    ------
+    FileExistsError
+        If something is there and ``resume`` is False.
+    ValueError
+        If something else is there; the differences are named, and it is left as it is.
+    """
+
+    def __init__(self, path: Path, configuration: dict[str, Any], resume: bool) -> None:
+        if ":/" in str(path):
+            raise ValueError(f"store={str(path)!r}, needs a local directory. Fit there, and copy the finished store.")
+        self.path, self.folder = path, path.with_name(f"{path.name}.parts")
+        self.configuration = json.loads(canonical_json(configuration))
+        there = next((p for p in (self.path, self.folder) if p.exists()), None)
+        if there is None:
+            return
+        if not resume:
+            raise FileExistsError(f"{there} exists. To continue it leave out resume=False; else delete it or choose another path.")
+        found = self._stored()
+        if found is None:
+            raise ValueError(f"{there} is not a fit of xmass. Choose another path.")
+        if found != self.configuration:
+            said = "; ".join(differences(found, self.configuration)[:5])
+            raise ValueError(f"{there} holds another fit: {said}. Choose another path, or make the same call.")
+
+    def _stored(self) -> dict[str, Any] | None:
+        """The configuration of what is there."""
+        try:
+            if self.path.exists():
+                with xr.open_zarr(self.path, consolidated=False) as ds:
+                    return json.loads(ds.attrs[CONFIGURATION])
+            return json.loads((self.folder / "configuration.json").read_text())
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def lock(self) -> Lock:
+        """Held while it is written."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return Lock(self.path.with_name(f"{self.path.name}.lock"))
+
+    def begin(self) -> None:
+        """Make the folder of the parts."""
+        self.folder.mkdir(exist_ok=True)
+        _write(self.folder / "configuration.json", canonical_json(self.configuration).encode())
+
+    def state(self, part: int) -> Path:
+        """The file of the state of a part that has not ended."""
+        return self.folder / f"state-{part:05d}.npz"
+
+    def _ended(self, part: int) -> Path:
+        return self.folder / f"part-{part:05d}.npz"
+
+    def has(self, part: int) -> bool:
+        """Whether a part has ended."""
+        return self._ended(part).exists()
+
+    def keep(self, part: int, record: Recorder, outcome: Outcome) -> None:
+        """Keep a part that has ended."""
+        arrays = {name: np.asarray(getattr(record, name)) for name in _KEPT}
+        for k, front in enumerate(outcome.fronts):
+            arrays |= {f"front_c_{k}": front.c, f"front_losses_{k}": front.losses}
+        endings = json.dumps([[e.status, e.note] for e in outcome.endings])
+        beside = self._ended(part).with_suffix(".part")
+        with beside.open("wb") as out:
+            np.savez(out, endings=np.asarray(endings), **arrays)  # type: ignore[arg-type]
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(self._ended(part))
+        self.state(part).unlink(missing_ok=True)
+
+    def load(self, part: int, record: Recorder) -> Outcome:
+        """Take up a part that has ended."""
+        with np.load(self._ended(part), allow_pickle=False) as stored:
+            for name in _KEPT:
+                setattr(record, name, stored[name] if stored[name].ndim else int(stored[name]))
+            endings = tuple(Ending(*e) for e in json.loads(str(stored["endings"])))
+            count = sum(n.startswith("front_c_") for n in stored.files)
+            fronts = tuple(Front(stored[f"front_c_{k}"], stored[f"front_losses_{k}"]) for k in range(count))
+        return Outcome(endings, fronts)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the whole result is there."""
+        return self.path.exists()
+
+    def open(self) -> xr.Dataset:
+        """The result, lazy."""
+        return xr.open_zarr(self.path, consolidated=False)
+
+    def finish(self, ds: xr.Dataset) -> xr.Dataset:
+        """Write the whole result and open it; the parts are not needed any more."""
+        beside = self.path.with_name(f"{self.path.name}.part")
+        shutil.rmtree(beside, ignore_errors=True)
+        ds.to_zarr(beside, consolidated=False)
+        beside.replace(self.path)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return self.open()
+
+
+def _write(path: Path, data: bytes) -> None:
+    beside = path.with_suffix(".part")
+    with beside.open("wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    beside.replace(path)

@@ -1,0 +1,338 @@
+"""One call of ``fit``: what was asked, checked and turned into a problem; then the backend, then the labelled result."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xmass.core.param import Param
+from xmass.fit.backend import Ending, Front, Outcome, Stop
+from xmass.fit.checks import seeds as optimiser_seeds
+from xmass.fit.layout import layout_of
+from xmass.fit.points import Points
+from xmass.fit.problem import CANDIDATE, Problem, Setting
+from xmass.fit.recorder import Callback, Recorder
+from xmass.fit.result import START, STEP, result
+from xmass.fit.starts import starting_points
+from xmass.fit.store import FitStore
+from xmass.fit.targets import target_dims
+from xmass.labelled.free import declared, free_parameters
+from xmass.labelled.monitors import as_mapping, build_graph
+from xmass.labelled.network import Network
+from xmass.labelled.parameters import Spec, node_of, observation_parameters, system_parameters
+from xmass.labelled.progress import Bar
+from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION, VERSIONS, Encoder, canonical_json, config_hash, versions
+from xmass.labelled.record import configuration_of
+from xmass.labelled.resolve import Request
+from xmass.labelled.schema import CONVENTIONS, DIVERGED, MATRIX_DIMS, REGION, REGION_OTHER, SEED
+from xmass.labelled.suggest import nearest
+from xmass.labelled.units import dequantify, milliseconds
+
+if TYPE_CHECKING:
+    from xmass.fit.fitter import Fitter
+
+RESERVED = (START, STEP, CANDIDATE)
+
+
+class Study:
+    """A fitter and a target: the problem that a backend solves.
+
+    Raises
+    ------
+    TypeError, ValueError, KeyError
+        For whatever does not fit, with the call that fixes it.
+    """
+
+    def __init__(self, fitter: Fitter, target: xr.Dataset, n_steps: int, starts: int, seed: int | None) -> None:
+        self.fitter, self.n_steps, self.starts = fitter, _count(n_steps, "n_steps"), _count(starts, "starts")
+        self.seed = secrets.randbits(31) if seed is None else _seed(seed)
+        if not isinstance(target, xr.Dataset):
+            raise TypeError(f"target is a {type(target).__name__}, needs a Dataset of recordings: target.to_dataset(name='bold').")
+        self.target = dequantify(target)
+        run = dict(fitter.run)
+        simulator, config = fitter.simulator, fitter.simulator.config
+        monitors = as_mapping(run.get("monitors"), [s.name for s in node_of(config.system).states])
+        dims = target_dims(fitter.objectives, list(monitors), self.target)
+        unknown = next((d for d in fitter.pool if d not in dims), None)
+        if unknown is not None:
+            raise ValueError(f"pool names {unknown!r}; the recordings have the dims {list(dims) or 'of one recording alone'}.")
+        taken = next((d for d in dims if d in RESERVED), None)
+        if taken is not None:
+            raise ValueError(
+                f"the recordings have the dim {taken!r}, which a fit keeps for itself. Rename it: .rename({taken}='my_{taken}')."
+            )
+        graph = build_graph(node_of(config.system), run.get("monitors"), config.dt, 1)
+        specs = system_parameters(config.system) | observation_parameters(graph.observed)
+        params = self._params(specs, run.get("params"))
+        self.fit_sizes = {d: n for d, (n, _) in dims.items() if d not in fitter.pool} | ({START: self.starts} if self.starts > 1 else {})
+        pool_sizes = {d: n for d, (n, _) in dims.items() if d in fitter.pool}
+        labels = {d: label for d, (_, label) in dims.items() if label is not None}
+        labels |= {d: xr.DataArray(config.regions, dims=d, name=d) for d in (REGION, REGION_OTHER)}
+        apart = {d: np.arange(n) if label is None else label.values for d, (n, label) in dims.items() if d not in fitter.pool}
+        shapes = {path: _shape(path, p, labels, tuple(apart)) for path, p in params.items()}
+        edges = {path: _edges(p) for path, p in params.items() if path in specs and specs[path].matrix}
+        layout = layout_of({path: (p, shapes[path]) for path, p in params.items()}, fits=apart, free=edges)
+        space = fitter.method.space
+        lead = tuple(self.fit_sizes[d] for d in apart)
+        first = np.broadcast_to(layout.start(space), (*lead, layout.size)).reshape(-1, layout.size)
+        every = starting_points(layout, first, self.starts, self.seed, space).reshape(-1, layout.size)
+        for shape in shapes.values():
+            labels |= {d: xr.DataArray(v, dims=d, name=d) for d, v in shape.items() if d not in labels}
+        self.points = Points(
+            layout=layout,
+            space=space,
+            inner={path: tuple(shape) for path, shape in shapes.items()},
+            labels=labels,
+            derive=fitter.derive,
+            fixed=_fixed(simulator.parameters(run.get("monitors")), run.get("params"), set(params)),
+            specs=specs,
+            first=np.repeat(first, self.starts, axis=0),
+        )
+        seed_given = run.get("seed") is not None or (run.get("params") is not None and SEED in run["params"].variables)
+        request = Request(**{**run, **({} if seed_given else {"seed": self.seed})})
+        self.problem = Problem(
+            Setting(
+                config=config,
+                request=request,
+                points=self.points,
+                objectives=fitter.objectives,
+                target=self.target,
+                fit_sizes=self.fit_sizes,
+                pool_sizes=pool_sizes,
+                target_dims=tuple(dims),
+                start=every,
+                fresh_noise=fitter.noise == "fresh",
+                memory=fitter.memory,
+                window=None if fitter.window is None else max(round(milliseconds(fitter.window, "window") / config.dt), 1),
+            )
+        )
+        _check_network_dims(config.system, self.problem, dims)
+
+    def _params(self, specs: dict[str, Spec], given: xr.Dataset | None) -> dict[str, Param]:
+        """What is fitted, in declared units: from the model, then from ``search``, which wins."""
+        fitter = self.fitter
+        found = free_parameters(fitter.simulator.config.system, fitter.run.get("monitors"))
+        found = {path: p for path, p in found.items() if path not in fitter.derive} | {p: v for p, v in fitter.search.items() if v.fit}
+        if not found:
+            raise ValueError(
+                "there is nothing to fit, needs a Param in the model or search={'coupling.k': xm.Param(0.2, bounds=(0, 0.5))}."
+            )
+        for path in found:
+            if path not in specs and not fitter.derive:
+                raise KeyError(f"search has {path!r}, which is not a parameter{nearest(path, list(specs))}")
+            if given is not None and path in given.variables:
+                raise ValueError(f"{path} is fitted, and run has it in params. Leave it out there; its value in Param is the start.")
+        for name in fitter.derive:
+            if given is not None and name in given.variables:
+                raise ValueError(f"{name} is derived, and run has it in params. Leave it out of one.")
+        return {path: declared(path, p, specs.get(path)) for path, p in found.items()}
+
+    # ------------------------------------------------------------------------------------------------------------------ solving
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The fit as JSON values."""
+        fitter, encoder = self.fitter, Encoder()
+        search = {
+            e.path: {"value": e.param.value.tolist(), "bounds": [b.tolist() for b in e.limits], "transform": repr(e.transform)}
+            for e in self.points.layout.entries
+        }
+        return {
+            "simulation": configuration_of(self.problem.template),
+            "search": search,
+            "derive": {name: encoder.encode(f) for name, f in fitter.derive.items()},
+            "objective": [getattr(o, "name", None) or encoder.encode(o) for o in fitter.objectives],
+            "backend": repr(fitter.backend),
+            "pool": list(fitter.pool),
+            "noise": fitter.noise,
+            "starts": self.starts,
+            "seed": self.seed,
+        }
+
+    def solve(
+        self,
+        *,
+        progress: bool | None,
+        callbacks: tuple[Callback, ...],
+        store: Path | None,
+        chunks: Mapping[str, int] | None,
+        resume: bool,
+        predict: bool,
+    ) -> xr.Dataset:
+        """Run the backend, part by part, and label what it found."""
+        parts = self._parts(chunks)
+        if store is None:
+            return self._solved(parts, None, progress, callbacks, predict)
+        kept = FitStore(store, self.configuration | {"n_steps": self.n_steps, "predict": predict}, resume)
+        if kept.finished:
+            return kept.open()
+        with kept.lock():
+            kept.begin()
+            return kept.finish(self._solved(parts, kept, progress, callbacks, predict))
+
+    def _parts(self, chunks: Mapping[str, int] | None) -> list[np.ndarray]:
+        """The fits of each part: those of a chunk."""
+        sizes = dict(self.fit_sizes)
+        for dim, size in (chunks or {}).items():
+            if dim not in sizes:
+                raise ValueError(f"chunks names {dim!r}; the fits have the dims {list(sizes) or 'of one fit alone'}.")
+            sizes[dim] = min(_count(size, f"chunks[{dim!r}]"), sizes[dim])
+        every = np.arange(self.problem.fits).reshape(tuple(self.fit_sizes.values()))
+        boxes = itertools.product(*(range(0, n, sizes[d]) for d, n in self.fit_sizes.items()))
+        return [every[tuple(slice(a, a + sizes[d]) for a, d in zip(box, sizes, strict=True))].ravel() for box in boxes]
+
+    def _solved(
+        self, parts: list[np.ndarray], kept: FitStore | None, progress: bool | None, callbacks: tuple[Callback, ...], predict: bool
+    ) -> xr.Dataset:
+        problem, seeds = self.problem, np.array(optimiser_seeds(self.seed, self.problem.fits), object)
+        whole = Recorder(problem.fits, problem.size, problem.objectives, self.n_steps)
+        endings = [Ending() for _ in range(problem.fits)]
+        fronts: list[Front | None] = [None] * problem.fits
+        identity, stopped = config_hash(canonical_json(self.configuration)), False
+        with Bar(self.n_steps * len(parts), "fitting", progress) as bar:
+            for number, which in enumerate(parts):
+                file = None if kept is None else kept.state(number)
+                own = f"{number} {identity}"
+                record = Recorder(
+                    len(which),
+                    problem.size,
+                    problem.objectives,
+                    self.n_steps,
+                    callbacks=callbacks,
+                    bar=bar,
+                    file=file,
+                    identity=own,
+                )
+                if kept is not None and kept.has(number):
+                    outcome = kept.load(number, record)
+                    bar.add(self.n_steps)
+                elif stopped:
+                    outcome = Outcome(())
+                else:
+                    outcome, stopped = self._one(problem if len(parts) == 1 else problem.part(which), record, seeds[which], kept)
+                    if kept is not None:
+                        kept.keep(number, record, outcome)
+                whole.take(record, which)
+                for position, fit in enumerate(which):
+                    endings[fit] = outcome.endings[position] if outcome.endings else endings[fit]
+                    fronts[fit] = outcome.fronts[position] if outcome.fronts else None
+        found = tuple(f for f in fronts if f is not None)
+        outcome = Outcome(tuple(endings), found if len(found) == problem.fits else ())
+        return self._labelled(whole, outcome, predict)
+
+    def _one(self, problem: Any, record: Recorder, seeds: np.ndarray, kept: FitStore | None) -> tuple[Outcome, bool]:
+        """One part, and whether no other should begin."""
+        try:
+            return self.fitter.method.run(problem, record, self.n_steps, [int(s) for s in seeds]), False
+        except Stop:
+            return Outcome(()), True
+        except KeyboardInterrupt:
+            if kept is not None:
+                said = f"interrupted after step {record.steps} of {self.n_steps}; what is done is in {kept.folder}."
+                raise KeyboardInterrupt(f"{said} Call fit again, with the same arguments, to continue.") from None
+            if not record.steps:
+                raise
+            warnings.warn(
+                f"interrupted after step {record.steps} of {self.n_steps}: this is the best so far. To be able to go on, give store=.",
+                UserWarning,
+                stacklevel=5,
+            )
+            return Outcome(()), True
+
+    def _labelled(self, record: Recorder, outcome: Outcome, predict: bool) -> xr.Dataset:
+        configuration = self.configuration
+        ds = result(self.points, record, outcome, self.fit_sizes, self.points.labels, ", ".join(self.problem.scorer.names))
+        notes = sorted({e.note for e in outcome.endings if e.note})
+        ds.attrs = {
+            "Conventions": CONVENTIONS,
+            CONFIGURATION: canonical_json(configuration | {"n_steps": self.n_steps, "predict": predict}),
+            CONFIG_HASH: config_hash(canonical_json(configuration)),
+            VERSIONS: canonical_json(versions()),
+        } | ({"notes": "; ".join(notes)} if notes else {})
+        masked = self.problem.scorer.masked
+        if bool(masked.any()):
+            ds = ds.assign_coords(masked=masked)
+        return self._with_prediction(ds) if predict else ds
+
+    def _with_prediction(self, ds: xr.Dataset) -> xr.Dataset:
+        """The result with the simulation at its parameters."""
+        run = dict(self.fitter.run)
+        given = run.pop("params", None)
+        names = [n for n in ds.data_vars if n in self.points.specs]
+        params = ds[names]
+        seed = {} if self.problem.template.request.seed is None else {"seed": self.problem.template.request.seed}
+        params = params if given is None else given.assign(dict(params.data_vars))
+        simulated = self.fitter.simulator.run(**{**run, **seed, "params": params})
+        keep = [c for c in simulated.coords if c not in (SEED, DIVERGED) and c not in ds.variables]
+        return ds.assign(
+            {n: v.drop_vars([c for c in v.coords if c not in keep and c not in v.dims]) for n, v in simulated.data_vars.items()}
+        )
+
+
+def _count(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name}={value!r}, needs a positive whole number.")
+    return int(value)
+
+
+def _seed(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < 2**63:
+        raise ValueError(f"seed={value!r}, needs one whole number from 0 to 2^63 - 1.")
+    return int(value)
+
+
+def _shape(path: str, param: Param, labels: dict[str, xr.DataArray], fits: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The dims of one fit's value of a parameter, and their labels."""
+    value = param.value
+    own = [str(d) for d in value.dims if d not in fits] if isinstance(value, xr.DataArray) else []
+    found: dict[str, np.ndarray] = {}
+    for dim in (*own, *(d for d in param.dims if d not in own)):
+        if dim in fits:
+            continue
+        if dim in labels:
+            found[dim] = labels[dim].values
+        elif isinstance(value, xr.DataArray) and dim in value.dims:
+            found[dim] = value[dim].values if dim in value.coords else np.arange(value.sizes[dim])
+        else:
+            raise ValueError(
+                f"{path} is to have the dim {dim!r}, whose labels are not known: give the value as a DataArray over it, "
+                f"xm.Param(xr.DataArray(values, dims={dim!r}))."
+            )
+    matrix = [d for d in MATRIX_DIMS if d in found]
+    return {d: found[d] for d in (*(d for d in found if d not in matrix), *matrix)}
+
+
+def _edges(param: Param) -> np.ndarray:
+    """Of a matrix the entries that are not 0: the edges of the connectome; an edge that is not there stays away."""
+    value = param.value
+    if not isinstance(value, xr.DataArray):
+        raise TypeError("weights are fitted from a DataArray over region and region_other: xm.Param(sc.weights, bounds=(0, 1)).")
+    own = value.transpose(..., *MATRIX_DIMS).values
+    return (own != 0).reshape(-1, *own.shape[-2:]).any(axis=0)
+
+
+def _fixed(parameters: xr.Dataset, given: xr.Dataset | None, free: set[str]) -> dict[str, xr.DataArray]:
+    """Every parameter that is not fitted, at its value."""
+    found = {str(n): v for n, v in parameters.data_vars.items()}
+    if given is not None:
+        found |= {str(n): given[n] for n in given.variables if n in found}
+    return {n: v for n, v in found.items() if n not in free}
+
+
+def _check_network_dims(system: Any, problem: Problem, dims: dict[str, Any]) -> None:
+    """A network of several connectomes needs recordings of each: an average over them would be of nothing."""
+    if not isinstance(system, Network):
+        return
+    own = {str(d) for ds in system.connectomes.values() for v in (ds[n] for n in ds.data_vars) for d in v.dims} - {REGION, REGION_OTHER}
+    left = sorted(d for d in own if d in problem.template.sizes and d not in dims)
+    if left:
+        raise ValueError(
+            f"the network has a connectome for each {left[0]!r}, and the recordings have no dim {left[0]!r}. "
+            f"Select one: sc.isel({left[0]}=0), or give the recordings of each."
+        )
