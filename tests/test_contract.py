@@ -24,7 +24,10 @@ import xmass.observations
 from tests.counting import compilations
 from xmass.core.model import Uniform, declared_parameters, noise_fields, parameter_value, replace
 from xmass.core.noise import Noise
+from xmass.labelled.free import free_parameters
 from xmass.labelled.parameters import _between, system_parameters
+from xmass.labelled.record import result_attrs
+from xmass.labelled.resolve import Request, resolve
 from xmass.labelled.units import to_unit
 
 EXPORTS = {name: getattr(xm, name) for name in xm.__all__}
@@ -199,6 +202,30 @@ def test_a_batch_equals_its_runs_and_a_second_call_compiles_nothing(cls):
         for name in batch.data_vars:
             np.testing.assert_array_equal(batch[name].isel(point=i), alone[name])
     assert any((batch[name].isel(point=0) != batch[name].isel(point=1)).any() for name in batch.data_vars)
+
+
+def with_params(part):
+    """The part with a Param in place of every value."""
+    return replace(part, {d.name: xm.Param(parameter_value(part, d.name), reg=1.0) for d in declared_parameters(part)})
+
+
+@classes(PARTS)
+def test_a_param_counts_as_its_value(cls):
+    sim, monitors, paths = simulator(cls)
+    system, seen = sim.system, monitors
+    if issubclass(cls, xm.NeuralMass):
+        system = dataclasses.replace(system, node=with_params(system.node))
+    elif issubclass(cls, xm.Coupling):
+        system = dataclasses.replace(system, coupling=with_params(system.coupling))
+    elif issubclass(cls, Noise):
+        system = dataclasses.replace(system, node=replace(system.node, {"noise_x": with_params(system.node.noise_x)}))
+    else:
+        seen = {name: with_params(what) for name, what in monitors.items()}
+    other = xm.Simulator(system, dt=sim.dt, tile=2)
+    assert set(paths) <= set(free_parameters(system, seen))
+    xr.testing.assert_identical(other.parameters(seen), sim.parameters(monitors))
+    records = [result_attrs(resolve(s.config, Request(3.0, monitors=m, seed=1))) for s, m in ((other, seen), (sim, monitors))]
+    assert records[0] == records[1]
 
 
 # ---- equations
