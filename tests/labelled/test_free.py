@@ -136,6 +136,7 @@ def test_free_parameters_by_path():
     assert list(found) == ["a", "w", "beta", "noise_x.sigma", "noise_x.tau", "coupling.k", "speed", "bold.tau"]
     assert found["coupling.k"] is mine.coupling.k
     assert list(free_parameters(mine, ["x"])) == list(found)[:-1]
+    assert list(free_parameters(plain, initial={"x": P(0.1), "initial.y": P(0.2), "z": 0.0})) == ["initial.x", "initial.y"]
 
 
 def test_held_ones_are_left_out_and_named_couplings_have_their_paths():

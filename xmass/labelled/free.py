@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ from xmass.core.param import Param, log_prior, penalty
 from xmass.core.transform import Invertible, transform_of
 from xmass.labelled.monitors import Monitors, as_mapping
 from xmass.labelled.parameters import Spec, System, node_of, system_parameters
+from xmass.labelled.schema import INITIAL
 from xmass.labelled.tracing import trace
 from xmass.labelled.units import counted, to_declared
 from xmass.labelled.values import check_dims
@@ -24,7 +25,7 @@ from xmass.labelled.values import check_dims
 _SIDES = ("lower", "upper")
 
 
-def free_parameters(system: System, monitors: Monitors = None) -> dict[str, Param]:
+def free_parameters(system: System, monitors: Monitors = None, *, initial: Any = None) -> dict[str, Param]:
     """Every Param with ``fit=True`` in a system and in the observations of some monitors, by path, as it was given.
 
     Parameters
@@ -33,6 +34,8 @@ def free_parameters(system: System, monitors: Monitors = None) -> dict[str, Para
         Its models, noises, couplings and speeds are searched.
     monitors : list or mapping, optional
         As a run takes them; observations are searched, and what they observe.
+    initial : mapping, optional
+        Initial states, as a run takes them.
 
     Raises
     ------
@@ -50,6 +53,9 @@ def free_parameters(system: System, monitors: Monitors = None) -> dict[str, Para
     for path, param in _observed(monitors, system):
         if found.setdefault(path, param) is not param:
             raise ValueError(f"{path} is given by two Params, of two observations of one name. Give both the same, or one another name=.")
+    for name, value in initial.items() if isinstance(initial, Mapping) and not isinstance(initial, xr.Dataset) else ():
+        if isinstance(value, Param):
+            found[str(name) if str(name).startswith(f"{INITIAL}.") else f"{INITIAL}.{name}"] = value
     return {path: param for path, param in found.items() if param.fit}
 
 
