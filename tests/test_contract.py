@@ -22,6 +22,7 @@ import xmass.couplings
 import xmass.models
 import xmass.observations
 from tests.counting import compilations
+from xmass.analysis.correlation import lagged_matrices
 from xmass.core.model import Uniform, declared_parameters, noise_fields, parameter_value, replace
 from xmass.core.noise import Noise
 from xmass.labelled.free import free_parameters
@@ -42,7 +43,7 @@ MODELS, COUPLINGS, NOISES, OBSERVATIONS = (exported(base) for base in BASES)
 OBJECTIVES = [
     f
     for n, f in vars(xm.objectives).items()
-    if inspect.isfunction(f) and not n.startswith("_") and "weights" not in inspect.signature(f).parameters
+    if inspect.isfunction(f) and not n.startswith("_") and not {"weights", "function"} & set(inspect.signature(f).parameters)
 ]
 PARTS = [*MODELS, *COUPLINGS, *NOISES, *OBSERVATIONS]
 
@@ -429,6 +430,8 @@ def functions():
 def pair(takes, lead=()):
     rng = np.random.default_rng(0)
     simulated, recorded = (rng.normal(size=(*lead, 30, 4)).cumsum(axis=-2) for _ in range(2))
+    if takes == "lagged":
+        return tuple(lagged_matrices(v, [0, 1]) for v in (simulated, recorded))
     if takes in ("fc", "fcd"):
         return tuple(np.stack([np.corrcoef(s.T) for s in v.reshape(-1, 30, 4)]).reshape(*lead, 4, 4) for v in (simulated, recorded))
     return (np.exp(simulated), np.exp(recorded)) if takes == "spectrum" else (simulated, recorded)

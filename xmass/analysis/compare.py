@@ -16,6 +16,7 @@ from xmass.analysis.pairing import Pair, Term, paired
 from xmass.labelled import schema, units
 
 COMPARISON = "comparison"
+AXES = {2: "two", 3: "three"}
 
 
 class Scored(Protocol):
@@ -136,13 +137,13 @@ def _score(pair: Pair, term: Term) -> xr.DataArray:
     core = pair.core
     a, b = (_without_core_coords(one_chunk(side, *dims), dims) for side, dims in zip((pair.simulated, pair.recorded), core, strict=True))
     # private names for the inner dims: the time of one side may have the length of the other's, or not
-    inner = (("left_0", "left_1"), ("right_0", "right_1"))
+    inner = [[f"{side}_{i}" for i in range(len(dims))] for side, dims in zip(("left", "right"), core, strict=True)]
     a, b = (side.rename(dict(zip(dims, new, strict=True))) for side, dims, new in zip((a, b), core, inner, strict=True))
     score = xr.apply_ufunc(
-        _checked(term),
+        _checked(term, len(core[0])),
         a,
         b,
-        input_core_dims=[list(inner[0]), list(inner[1])],
+        input_core_dims=inner,
         join="exact",
         dask="parallelized",
         output_dtypes=[np.float64],
@@ -151,14 +152,14 @@ def _score(pair: Pair, term: Term) -> xr.DataArray:
     return score.drop_attrs(deep=False)
 
 
-def _checked(term: Term) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _checked(term: Term, axes: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     def score(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         value = np.asarray(term(a, b), dtype=np.float64)
-        needed = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        needed = np.broadcast_shapes(a.shape[:-axes], b.shape[:-axes])
         if value.shape != needed:
             raise ValueError(
                 f"objective {term.name!r} gave shape {value.shape} for arrays of shape {a.shape} and {b.shape}, needs {needed}: "
-                "its function must reduce the last two axes, and only these, such as x.mean(axis=(-2, -1))."
+                f"its function must reduce the last {AXES[axes]} axes, and only these, such as x.mean(axis={tuple(range(-axes, 0))})."
             )
         return value
 

@@ -209,6 +209,9 @@ def one_chunk(signal: xr.DataArray, *dims: Hashable) -> xr.DataArray:
 
 
 def _correlation_numpy(series: np.ndarray, *, shrinkage: Shrinkage) -> np.ndarray:
+    if array_namespace(series) is not np:
+        plain = correlation_matrix(series)
+        return plain if shrinkage is None else shrunk(plain, intensity(series, plain, shrinkage))
     dtype = np.result_type(series.dtype, np.float32) if series.dtype.kind == "f" else np.dtype(np.float64)
     regions = series.shape[-1]
     fc = np.empty((*series.shape[:-2], regions, regions), dtype)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xmass.analysis.arrays import pearson
+from xmass.analysis.arrays import array_namespace, pearson
 from xmass.analysis.clock import period_in_seconds, time_unit
 from xmass.analysis.connectivity import (
     MINIMUM_SAMPLES,
@@ -259,18 +259,32 @@ def _partial_numpy(series: np.ndarray, *, shrinkage: Shrinkage, dtype: np.dtype)
     return result
 
 
-def _lagged_numpy(series: np.ndarray, *, steps: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def lagged_matrices(series: Any, steps: Sequence[int]) -> Any:
+    """The array core of :func:`lagged_fc`: ``(..., time, region)`` to ``(..., lag, region, region)``, lags in samples.
+
+    numpy or jax, differentiable, in the precision of ``series``.
+    """
+    xp = array_namespace(series)
     samples, regions = series.shape[-2:]
+    found = []
+    for step in steps:
+        if step == 0:
+            found.append(correlation_matrix(series))
+            continue
+        early, late = series[..., : samples - abs(step), :], series[..., abs(step) :, :]
+        now, past = (late, early) if step > 0 else (early, late)
+        # the block of both: a correlation of its own overlap, so within [-1, 1]
+        found.append(correlation_matrix(xp.concatenate([now, past], axis=-1))[..., :regions, regions:])
+    return xp.stack(found, axis=-3)
+
+
+def _lagged_numpy(series: np.ndarray, *, steps: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if array_namespace(series) is not np:
+        return lagged_matrices(series, steps.tolist())
+    regions = series.shape[-1]
     result = np.empty((*series.shape[:-2], steps.size, regions, regions), dtype)
     for place in np.ndindex(series.shape[:-2]):
-        one = np.ascontiguousarray(series[place], dtype=np.float64)
-        for k, step in enumerate(steps):
-            if step == 0:
-                result[(*place, k)] = correlation_matrix(one)
-                continue
-            now, past = (one[step:], one[: samples - step]) if step > 0 else (one[: samples + step], one[-step:])
-            # the block of both: a correlation of its own overlap, so within [-1, 1]
-            result[(*place, k)] = correlation_matrix(np.concatenate([now, past], axis=1))[:regions, regions:]
+        result[place] = lagged_matrices(np.ascontiguousarray(series[place], dtype=np.float64), steps.tolist())
     return result
 
 

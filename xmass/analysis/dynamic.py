@@ -214,6 +214,8 @@ def fcd_matrix(series: Any, windows: Windows) -> Any:
 
 
 def _fcd_numpy(series: np.ndarray, *, windows: Windows, dtype: np.dtype) -> np.ndarray:
+    if array_namespace(series) is not np:
+        return fcd_matrix(series, windows)
     result = np.empty((*series.shape[:-2], windows.number, windows.number), dtype)
     for place in np.ndindex(series.shape[:-2]):
         result[place] = fcd_matrix(np.ascontiguousarray(series[place], dtype=np.float64), windows)

@@ -13,6 +13,7 @@ from xmass.analysis.align import align_regions, align_shared, complete_matrix_la
 from xmass.analysis.clock import period_in_seconds, time_unit
 from xmass.analysis.connectivity import correlation_matrix, functional_connectivity
 from xmass.analysis.dynamic import WINDOW_DIMS, checked_fcd, fcd, fcd_matrix, windows_in_samples
+from xmass.analysis.paired_lags import LAGGED_DIMS, is_lagged, paired_lags
 from xmass.analysis.paired_spectra import ARBITRARY, is_spectrum, paired_spectra
 from xmass.analysis.power import FREQUENCY
 from xmass.analysis.preprocess import same_preprocessing
@@ -29,7 +30,7 @@ class Term(Protocol):
     @property
     def direction(self) -> Literal["max", "min"]: ...
     @property
-    def takes(self) -> Literal["fc", "fcd", "spectrum", "series", "paired"]: ...
+    def takes(self) -> Literal["fc", "lagged", "fcd", "spectrum", "series", "paired"]: ...
     @property
     def simulated(self) -> str | None: ...
     @property
@@ -42,6 +43,8 @@ class Term(Protocol):
     def segment(self) -> float | None: ...
     @property
     def band(self) -> tuple[float, float]: ...
+    @property
+    def lags(self) -> tuple[float, ...] | None: ...
     def __call__(self, simulated: Any, recorded: Any, /) -> Any: ...
 
 
@@ -96,6 +99,9 @@ def paired(simulated: xr.Dataset, recorded: xr.Dataset, term: Term) -> Pair:
     if term.takes == "spectrum":
         spectra = paired_spectra(ours, theirs, segment=term.segment, band=term.band, what=what)
         a, b, made = spectra.simulated, spectra.recorded, spectra.made
+    elif term.takes == "lagged":
+        lagged = paired_lags(ours, theirs, lags=term.lags, what=what)
+        a, b, made = lagged.simulated, lagged.recorded, lagged.made
     else:
         a, b = _taken(ours, term, "simulated"), _taken(theirs, term, "recorded")
         made = _made(ours, term)
@@ -140,6 +146,8 @@ def core_dims(data: xr.DataArray, term: Term) -> Dims:
         return WINDOW_DIMS
     if term.takes == "spectrum":
         return (FREQUENCY, schema.REGION)
+    if term.takes == "lagged":
+        return LAGGED_DIMS
     return schema.MATRIX_DIMS if term.takes == "fc" else (schema.time_dim(data), schema.REGION)
 
 
@@ -196,6 +204,8 @@ def _axes(variable: xr.DataArray, term: Term) -> Dims:
         return WINDOW_DIMS
     if term.takes == "spectrum" and is_spectrum(variable):
         return (FREQUENCY, schema.REGION)
+    if term.takes == "lagged" and is_lagged(variable):
+        return LAGGED_DIMS
     return (schema.time_dim(variable), schema.REGION)
 
 

@@ -359,6 +359,11 @@ def welch(series: Any, *, length: int, shared: int, period: float) -> Any:
 def _power(series: np.ndarray, *, tapers: np.ndarray | None, length: int, shared: int, period: float, dtype: np.dtype) -> np.ndarray:
     from scipy import signal as scipy_signal
 
+    xp = array_namespace(series)
+    if xp is not np:
+        if tapers is not None:
+            raise TypeError("the multitaper spectrum is made by NumPy and SciPy, not of arrays of JAX: take method='welch'.")
+        return xp.swapaxes(welch(xp.swapaxes(series[..., None, :], -1, -2), length=length, shared=shared, period=period), -1, -2)[..., 0, :]
     result = np.empty((*series.shape[:-1], length // 2 + 1), dtype)
     # one series after the other: segments or tapers of all of them are many times their size
     for place in np.ndindex(series.shape[:-1]):

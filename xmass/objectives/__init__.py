@@ -10,6 +10,7 @@ from xmass.objectives.fc_rmse import fc_rmse as fc_rmse
 from xmass.objectives.fcd import fcd as fcd
 from xmass.objectives.fcd_ks import fcd_ks as fcd_ks
 from xmass.objectives.fcd_wasserstein import fcd_wasserstein as fcd_wasserstein
+from xmass.objectives.lagged_cov import lagged_cov as lagged_cov
 from xmass.objectives.mean_fc import mean_fc as mean_fc
 from xmass.objectives.metastability_diff import metastability_diff as metastability_diff
 from xmass.objectives.objective import Objective as Objective

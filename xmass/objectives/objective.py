@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 Direction = Literal["max", "min"]
-Takes = Literal["fc", "fcd", "spectrum", "series", "paired"]
+Takes = Literal["fc", "lagged", "fcd", "spectrum", "series", "paired"]
 
 
 class Variables(NamedTuple):
@@ -24,16 +24,18 @@ class Objective:
     Parameters
     ----------
     function : callable
-        ``function(simulated, recorded)`` of two arrays, numpy or jax; it reduces the last two axes and broadcasts the others.
+        ``function(simulated, recorded)`` of two arrays, numpy or jax; it reduces the last two axes (three of lagged FC) and broadcasts the
+        others.
     name : str
         The name of the score in the result of ``compare``.
     direction : {"max", "min"}
         Whether large or small is good.
-    takes : {"fc", "fcd", "spectrum", "series", "paired"}
-        What ``function`` is given: two FC matrices ``(..., region, region)`` (a series becomes its FC, a matrix is taken as
-        it is); two FCD matrices ``(..., window, window)``, likewise, whose numbers of windows may differ; two power spectra
-        ``(..., frequency, region)``, likewise, at the same frequencies; two series ``(..., time, region)`` whose lengths may
-        differ; or two series of one period and one length, paired sample by sample, in one unit.
+    takes : {"fc", "lagged", "fcd", "spectrum", "series", "paired"}
+        What ``function`` is given: two FC matrices ``(..., region, region)`` (a series becomes its FC, a matrix is taken as it is); two
+        stacks of lagged FC ``(..., lag, region, region)``, likewise, the first at lag 0; two FCD matrices ``(..., window, window)``,
+        likewise, whose numbers of windows may differ; two power spectra ``(..., frequency, region)``, likewise, at the same frequencies;
+        two series ``(..., time, region)`` whose lengths may differ; or two series of one period and one length, paired sample by sample,
+        in one unit.
     simulated, recorded : str, optional
         The variables; by default the one data variable that both sides have.
     meaning : str
@@ -48,6 +50,8 @@ class Objective:
         For ``takes="spectrum"``: the segments in which a series becomes its spectrum, in seconds; by default an eighth of the shorter one.
     band : (low, high)
         For ``takes="spectrum"``: the frequencies that are compared, in Hz; 0 and half the sampling rate are never.
+    lags : tuple of float, optional
+        For ``takes="lagged"``: positive lags in seconds; by default one sample of the slower side.
     differentiable : bool
         Whether the score has a gradient that says where it is better; not so if it is constant but for jumps. Fits by gradients need it.
     residual : callable, optional
@@ -84,6 +88,7 @@ class Objective:
     best: float | None = None
     segment: float | None = None
     band: tuple[float, float] = (0.0, float("inf"))
+    lags: tuple[float, ...] | None = None
     differentiable: bool = True
     residual: Callable[[Any, Any], Any] | None = None
 
@@ -92,8 +97,10 @@ class Objective:
             raise ValueError("an objective has an empty name, needs one: Objective(function, name='my_score', direction='min').")
         if self.direction not in ("max", "min"):
             raise ValueError(f"objective {self.name!r} has direction={self.direction!r}, needs 'max' or 'min'.")
-        if self.takes not in ("fc", "fcd", "spectrum", "series", "paired"):
-            raise ValueError(f"objective {self.name!r} has takes={self.takes!r}, needs 'fc', 'fcd', 'spectrum', 'series' or 'paired'.")
+        if self.takes not in get_args(Takes):
+            raise ValueError(
+                f"objective {self.name!r} has takes={self.takes!r}, needs 'fc', 'lagged', 'fcd', 'spectrum', 'series' or 'paired'."
+            )
 
     @property
     def variables(self) -> Variables:
