@@ -151,6 +151,16 @@ def test_penalties_are_summed():
     assert moved == pytest.approx(4.0)
 
 
+def test_the_start_of_a_penalty_may_be_traced_and_differ_between_fits():
+    start = xr.DataArray([0.2, 0.4], dims="subject")
+    layout = layout_of({"a": (Param(start, bounds=(0.0, 1.0), reg=1.0), {})}, fits={"subject": np.arange(2)})
+    first = jnp.asarray(layout.start("box"), jnp.float32)
+    made = jax.jit(jax.vmap(lambda c, f: layout.penalty(c, "box", layout.to_values(f, "box"))))(first + 0.1, first)
+    np.testing.assert_allclose(made, [0.01, 0.01], rtol=1e-5)  # float32
+    with pytest.raises(ValueError, match="a starts at other values in each fit"):
+        layout.penalty(first[0], "box")
+
+
 @pytest.mark.parametrize(
     ("param", "labels", "message"),
     [

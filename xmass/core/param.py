@@ -128,10 +128,9 @@ def penalty(param: Param, value: jax.Array, start: Any) -> jax.Array:
     if callable(param.reg):
         return jnp.sum(jnp.asarray(param.reg(value), value.dtype))
     low, high = limits(param)
-    width = np.asarray(high - low)
-    start = np.asarray(start, dtype=np.float64)
-    size = np.where(np.isfinite(width), width, np.where(start == 0, 1.0, np.abs(start)))
-    away = (value - jnp.asarray(start, value.dtype)) / jnp.asarray(size, value.dtype)
+    first, width = jnp.asarray(start, value.dtype), jnp.asarray(high - low, value.dtype)
+    size = jnp.where(jnp.isfinite(width), width, jnp.where(first == 0, jnp.ones_like(first), jnp.abs(first)))
+    away = (value - first) / size
     return jnp.asarray(param.reg, value.dtype) * jnp.mean(away**2)
 
 

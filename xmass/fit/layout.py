@@ -194,6 +194,9 @@ class Layout:
     def penalty(self, c: jax.Array, space: Space = "free", start: Mapping[str, Any] | None = None) -> jax.Array:
         """The sum of all penalties at coordinates ``(size,)``; ``start`` are the starting values of the fit, if they differ by fit."""
         first = {e.path: e.param.value for e in self.entries} | dict(start or {})
+        several = next((e.path for e in self.entries if np.ndim(first[e.path]) > len(e.shape)), None)
+        if several is not None:
+            raise ValueError(f"{several} starts at other values in each fit: give those of the fit with start=.")
         values = self.to_values(c, space)
         found = (penalty(e.param, values[e.path], first[e.path]) for e in self.entries)
         return sum(found, jnp.zeros((), c.dtype))
