@@ -45,11 +45,14 @@ class Fitter:
         Dims of the recordings, such as ``"subject"``, over which the loss is averaged: one fit for all. Other dims make fits of their own.
     noise : {"common", "fresh"}
         Whether every candidate sees the same noise, or each step draws its own.
+    derivative : {"auto", "forward", "reverse"}
+        How gradients are made: in forward mode a run costs one more run for each free number and no memory, in reverse mode a few runs
+        whatever their number. "auto" is forward up to 4 free numbers.
     memory : float, optional
-        Bytes that a gradient may keep of the trajectory of a tile; fewer mean more recomputation. By default it grows with the square
-        root of the number of steps.
+        For reverse mode: bytes that a gradient may keep of the trajectory of a tile; fewer mean more recomputation. By default it grows
+        with the square root of the number of steps.
     window : float or Quantity, optional
-        Truncated back-propagation: gradients are not carried back over more than this time [ms].
+        For reverse mode, truncated back-propagation: gradients are not carried back over more than this time [ms].
 
     Raises
     ------
@@ -77,6 +80,7 @@ class Fitter:
     backend: str | Backend = dataclasses.field(default="grad", kw_only=True)
     pool: str | Sequence[str] = dataclasses.field(default=(), kw_only=True)
     noise: Literal["common", "fresh"] = dataclasses.field(default="common", kw_only=True)
+    derivative: Literal["auto", "forward", "reverse"] = dataclasses.field(default="auto", kw_only=True)
     memory: float | None = dataclasses.field(default=None, kw_only=True)
     window: Any = dataclasses.field(default=None, kw_only=True)
 
@@ -106,6 +110,10 @@ class Fitter:
             raise ValueError(f"{both[0]!r} is both in search and in derive. Leave it out of one.")
         if self.noise not in ("common", "fresh"):
             raise ValueError(f"noise={self.noise!r}, needs 'common' or 'fresh'.")
+        if self.derivative not in ("auto", "forward", "reverse"):
+            raise ValueError(f"derivative={self.derivative!r}, needs 'auto', 'forward' or 'reverse'.")
+        if self.derivative == "forward" and (self.memory is not None or self.window is not None):
+            raise ValueError("memory and window are for reverse mode, and derivative is 'forward'. Leave them out, or take 'reverse'.")
         object.__setattr__(self, "pool", (self.pool,) if isinstance(self.pool, str) else tuple(self.pool))
         object.__setattr__(self, "backend", backend_named(self.backend) if isinstance(self.backend, str) else self.backend)
         if not isinstance(self.backend, Backend):

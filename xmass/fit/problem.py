@@ -50,6 +50,8 @@ class Setting:
     start: np.ndarray
     """Where each fit starts ``(fits, size)``."""
     fresh_noise: bool
+    derivative: str
+    """"forward" or "reverse"."""
     memory: float | None
     window: int | None
 
@@ -119,12 +121,49 @@ class Problem:
     def gradient(self, c: np.ndarray, *, draw: int = 0, which: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Losses ``(fits,)`` and their gradients ``(fits, size)`` at ``c`` ``(fits, size)``."""
         self.scorer.check_differentiable()
+        if self.setting.derivative == "forward":
+            return self._forward_gradient(c, draw, which)
         losses, cotangents = self._each_tile(self._tile_gradient, c, draw, which)
         single = self._single
         with jax.enable_x64(True):
             share = {path: v * single.share for path, v in cotangents.items()}
             slope, penalty = self._pull(jnp.asarray(c), share)
         return single.by_fit(losses)[:, 0, 0] + np.asarray(penalty), np.asarray(slope)
+
+    def _forward_gradient(self, c: np.ndarray, draw: int, which: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """The same in forward mode: one tangent for each free number, all in one run."""
+        tangents = self._tangents(c)
+        found, _ = self._each_tile(functools.partial(self._tile_forward, tangents=tangents), c, draw, which)
+        means = self._single.by_fit(found)[:, 0]
+        with jax.enable_x64(True):
+            slope, penalty = self._penalty_slope(jnp.asarray(c))
+        return means[:, 0] + np.asarray(penalty), means[:, 1:] + np.asarray(slope)
+
+    def _tangents(self, c: np.ndarray) -> dict[str, np.ndarray]:
+        """Derivatives ``(size, run, *own dims)`` of the values of every run with respect to each free number of its fit."""
+        with jax.enable_x64(True):
+            return {path: np.asarray(v) for path, v in self._slopes_of_rows(jnp.asarray(c)).items()}
+
+    @functools.cached_property
+    def _slopes_of_rows(self) -> Any:
+        single = self._single
+
+        def slopes(c: Any) -> dict[str, Any]:
+            def along(k: Any) -> dict[str, Any]:
+                direction = jnp.zeros_like(c).at[:, k].set(1.0)
+                return jax.jvp(lambda x: self._values_by_run(x, single), (c,), (direction,))[1]
+
+            return jax.vmap(along)(jnp.arange(self.size))
+
+        return jax.jit(slopes)
+
+    @functools.cached_property
+    def _penalty_slope(self) -> Any:
+        def both(c: Any) -> tuple[Any, Any]:
+            penalty, back = jax.vjp(lambda x: self.setting.points.penalty(x[:, None, :])[:, 0], c)
+            return back(jnp.ones_like(penalty))[0], penalty
+
+        return jax.jit(both)
 
     def residuals(self, c: np.ndarray, *, draw: int = 0, which: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Losses ``(fits,)`` and residuals ``(fits, m)``, their root mean square; averaged runs stand one behind another."""
@@ -135,16 +174,9 @@ class Problem:
 
     def jacobian(self, c: np.ndarray, *, draw: int = 0, which: np.ndarray | None = None) -> np.ndarray:
         """Derivatives ``(fits, m, size)`` of the residuals, in forward mode: one run for each free number."""
-        single = self._single
-        columns = []
-        for k in range(self.size):
-            with jax.enable_x64(True):
-                at = jnp.asarray(c)
-                _, tangents = jax.jvp(lambda x: self._rows(x, single), (at,), (jnp.zeros_like(at).at[:, k].set(1.0),))
-                tangents = {path: np.asarray(v) for path, v in tangents.items()}
-            found, _ = self._each_tile(functools.partial(self._tile_tangent, tangents=tangents), c, draw, which)
-            columns.append(single.behind_one_another(found))
-        return np.stack(columns, axis=-1)
+        self.scorer.check_residuals()
+        found, _ = self._each_tile(functools.partial(self._tile_tangent, tangents=self._tangents(c)), c, draw, which)
+        return np.stack([self._single.behind_one_another(found[..., k]) for k in range(self.size)], axis=-1)
 
     @functools.cached_property
     def _pull(self) -> Any:
@@ -152,8 +184,8 @@ class Problem:
 
         def pull(c: Any, cotangents: dict[str, Any]) -> tuple[Any, Any]:
             _, back = jax.vjp(lambda x: self._values_by_run(x, single), c)
-            penalty, slope = jax.vjp(lambda x: self.setting.points.penalty(x[:, None, :])[:, 0], c)
-            return back(cotangents)[0] + slope(jnp.ones_like(penalty))[0], penalty
+            slope, penalty = self._penalty_slope(c)
+            return back(cotangents)[0] + slope, penalty
 
         return jax.jit(pull)
 
@@ -204,8 +236,12 @@ class Problem:
     def _tile_tangent(
         self, tile: Tile, overrides: dict, targets: Any, counts: np.ndarray, members: np.ndarray, *, tangents: dict
     ) -> tuple[Any, Any]:
-        own = {path: tangents[path][members].astype(v.dtype) for path, v in overrides.items()}
-        return self._tangent(tile, overrides, own, targets), {}
+        return self._tangent(tile, overrides, _of_members(tangents, overrides, members), targets), {}
+
+    def _tile_forward(
+        self, tile: Tile, overrides: dict, targets: Any, counts: np.ndarray, members: np.ndarray, *, tangents: dict
+    ) -> tuple[Any, Any]:
+        return self._value_and_tangents(tile, overrides, _of_members(tangents, overrides, members), targets), {}
 
     def simulated(self, tile: Tile, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
         """Arrays of the monitors, run axis first, and which runs are finite; traceable."""
@@ -253,10 +289,28 @@ class Problem:
 
     @functools.cached_property
     def _tangent(self) -> Any:
-        def along(tile: Tile, overrides: dict, tangents: dict, targets: Any) -> Any:
-            return jax.jvp(lambda o: self._traced_residuals(tile, o, targets), (overrides,), (tangents,))[1]
+        def every(tile: Tile, overrides: dict, tangents: dict, targets: Any) -> Any:
+            def along(direction: dict) -> Any:
+                return jax.jvp(lambda o: self._traced_residuals(tile, o, targets), (overrides,), (direction,))[1]
 
-        return self._jit(along)
+            return jax.vmap(along, out_axes=-1)(tangents)
+
+        return self._jit(every)
+
+    @functools.cached_property
+    def _value_and_tangents(self) -> Any:
+        def losses(tile: Tile, overrides: dict, targets: Any) -> Any:
+            arrays, finite = self.simulated(tile, overrides)
+            return jnp.where(finite, self.scorer(arrays, targets)[:, 0], jnp.nan)
+
+        def both(tile: Tile, overrides: dict, tangents: dict, targets: Any) -> Any:
+            def along(direction: dict) -> tuple[Any, Any]:
+                return jax.jvp(lambda o: losses(tile, o, targets), (overrides,), (direction,))
+
+            value, slopes = jax.vmap(along, out_axes=(None, -1))(tangents)
+            return jnp.concatenate([value[:, None], slopes], axis=1)
+
+        return self._jit(both)
 
     def _jit(self, function: Any) -> Any:
         return jax.jit(function, compiler_options=compile_options(engine.platform(), self._single.resolved.program.width))
@@ -385,6 +439,11 @@ class _Runs:
         """Vectors ``(fits, ...)`` of all runs of each fit, one behind the other."""
         order = np.argsort(self.fit, kind="stable")
         return found[order].reshape(self.fits, -1)
+
+
+def _of_members(tangents: dict[str, np.ndarray], overrides: dict[str, np.ndarray], members: np.ndarray) -> dict[str, np.ndarray]:
+    """Tangents of the runs of a tile, in the number type of its values."""
+    return {path: tangents[path][:, members].astype(v.dtype) for path, v in overrides.items()}
 
 
 def _ravel(at: Mapping[str, np.ndarray], sizes: Mapping[str, int], count: int) -> np.ndarray:

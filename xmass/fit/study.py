@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from xmass.fit.fitter import Fitter
 
 RESERVED = (START, STEP, CANDIDATE)
+_FEW = 4
+"""Free numbers up to which forward mode is used."""
 
 
 class Study:
@@ -109,11 +111,18 @@ class Study:
                 target_dims=tuple(dims),
                 start=every,
                 fresh_noise=fitter.noise == "fresh",
+                derivative=self._derivative(layout.size),
                 memory=fitter.memory,
                 window=None if fitter.window is None else max(round(milliseconds(fitter.window, "window") / config.dt), 1),
             )
         )
         _check_network_dims(config.system, self.problem, dims)
+
+    def _derivative(self, size: int) -> str:
+        fitter = self.fitter
+        if fitter.derivative != "auto":
+            return fitter.derivative
+        return "forward" if size <= _FEW and fitter.memory is None and fitter.window is None else "reverse"
 
     def _params(self, specs: dict[str, Spec], given: xr.Dataset | None) -> dict[str, Param]:
         """What is fitted, in declared units: from the model, then from ``search``, which wins."""
