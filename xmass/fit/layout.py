@@ -258,14 +258,14 @@ def _entry(path: str, param: Param, labels: Labels, fits: Labels, free: np.ndarr
     shape = tuple(len(v) for v in labels.values())
     if free is not None and free.shape != shape:
         raise ValueError(f"free[{path!r}] has shape {free.shape}, needs {shape}.")
-    value = _aligned(param.value, labels, fits, f"the value of {path}")
+    value = aligned(param.value, labels, fits, f"the value of {path}")
     low, high = (
-        None if b is None else _aligned(b, labels, {}, f"the {which} bound of {path}")
+        None if b is None else aligned(b, labels, {}, f"the {which} bound of {path}")
         for which, b in zip(("lower", "upper"), param.bounds or (None, None), strict=True)
     )
     prior = param.prior
     if fields := getattr(prior, "with_unit", ()):
-        prior = dataclasses.replace(prior, **{n: _aligned(getattr(prior, n), labels, {}, f"{n} of the prior of {path}") for n in fields})
+        prior = dataclasses.replace(prior, **{n: aligned(getattr(prior, n), labels, {}, f"{n} of the prior of {path}") for n in fields})
     param = dataclasses.replace(param, value=value, bounds=None if low is None and high is None else (low, high), prior=prior, dims=())
     entry = Entry(path, param, labels, transform_of(), free)
     lowest, highest = entry.limits
@@ -282,7 +282,7 @@ def _entry(path: str, param: Param, labels: Labels, fits: Labels, free: np.ndarr
     return entry
 
 
-def _aligned(value: Any, labels: Labels, fits: Labels, name: str) -> np.ndarray:
+def aligned(value: Any, labels: Labels, fits: Labels, name: str) -> np.ndarray:
     """A value over its full shape, dims of fits before it if it has any."""
     shape = tuple(len(v) for v in labels.values())
     if not isinstance(value, xr.DataArray):

@@ -22,6 +22,7 @@ from xmass.fit.recorder import Callback, Recorder
 from xmass.fit.result import START, STEP, result
 from xmass.fit.starts import starting_points
 from xmass.fit.store import FitStore
+from xmass.fit.structural import delay_limits, existing
 from xmass.fit.targets import target_dims
 from xmass.labelled.free import declared, free_parameters
 from xmass.labelled.monitors import as_mapping, build_graph
@@ -79,7 +80,7 @@ class Study:
         labels |= {d: xr.DataArray(config.regions, dims=d, name=d) for d in (REGION, REGION_OTHER)}
         apart = {d: np.arange(n) if label is None else label.values for d, (n, label) in dims.items() if d not in fitter.pool}
         shapes = {path: _shape(path, p, labels, tuple(apart)) for path, p in params.items()}
-        edges = {path: _edges(p) for path, p in params.items() if path in specs and specs[path].matrix}
+        edges = {path: existing(path, p, shapes[path], apart) for path, p in params.items() if path in specs and specs[path].matrix}
         layout = layout_of({path: (p, shapes[path]) for path, p in params.items()}, fits=apart, free=edges)
         space = fitter.method.space
         lead = tuple(self.fit_sizes[d] for d in apart)
@@ -98,7 +99,7 @@ class Study:
             first=np.repeat(first, self.starts, axis=0),
         )
         seed_given = run.get("seed") is not None or (run.get("params") is not None and SEED in run["params"].variables)
-        request = Request(**{**run, **({} if seed_given else {"seed": self.seed})})
+        request = Request(**{**run, **({} if seed_given else {"seed": self.seed})}, limits=delay_limits(layout))
         self.problem = Problem(
             Setting(
                 config=config,
@@ -315,15 +316,6 @@ def _shape(path: str, param: Param, labels: dict[str, xr.DataArray], fits: tuple
             )
     matrix = [d for d in MATRIX_DIMS if d in found]
     return {d: found[d] for d in (*(d for d in found if d not in matrix), *matrix)}
-
-
-def _edges(param: Param) -> np.ndarray:
-    """Of a matrix the entries that are not 0: the edges of the connectome; an edge that is not there stays away."""
-    value = param.value
-    if not isinstance(value, xr.DataArray):
-        raise TypeError("weights are fitted from a DataArray over region and region_other: xm.Param(sc.weights, bounds=(0, 1)).")
-    own = value.transpose(..., *MATRIX_DIMS).values
-    return (own != 0).reshape(-1, *own.shape[-2:]).any(axis=0)
 
 
 def _fixed(parameters: xr.Dataset, given: xr.Dataset | None, free: set[str]) -> dict[str, xr.DataArray]:
