@@ -35,7 +35,7 @@ def fitter(sim, search, backend="scipy"):
     return xm.Fitter(sim, objective=xm.objectives.timeseries_rmse(), search=search, backend=backend, run=RUN)
 
 
-@pytest.mark.parametrize("speed", [None, 5.0])
+@pytest.mark.parametrize("speed", [None, pytest.param(5.0, marks=pytest.mark.long)])
 def test_weights_are_recovered_edge_by_edge(speed):
     sim = simulator(speed)
     backwards = matrix(np.where(EDGES, 0.5, 0.0)).isel(region=slice(None, None, -1))  # labels say which is which
@@ -46,7 +46,7 @@ def test_weights_are_recovered_edge_by_edge(speed):
     np.testing.assert_allclose(found.values, WEIGHTS, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("path", ["speed", "distances"])
+@pytest.mark.parametrize("path", ["speed", pytest.param("distances", marks=pytest.mark.long)])
 def test_speed_or_distances_are_recovered(path):
     sim = simulator(5.0)
     start = xm.Param(6.0, bounds=(2.0, 12.0)) if path == "speed" else xm.Param(matrix(1.1 * LENGTHS), bounds=(0.0, 60.0))

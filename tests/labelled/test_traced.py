@@ -78,6 +78,7 @@ def _wide(width, value):
 
 
 WEIGHTS = connectome().weights.values
+LONG = pytest.mark.long
 VALUES = {
     "a": np.linspace(-0.1, 0.2, 8),
     "w": np.array(0.27),
@@ -86,8 +87,10 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("speed", [None, 5.0])
-@pytest.mark.parametrize("path", VALUES)
+@pytest.mark.parametrize(
+    ("path", "speed"),
+    [("a", 5.0), ("initial.y", 5.0), *(pytest.param(p, s, marks=LONG) for p, s in (("w", None), ("coupling.k", 5.0), ("initial.y", None)))],
+)
 def test_a_parameter_or_an_initial_value(path, speed):
     sim = simulator(speed=speed)
 
@@ -98,7 +101,14 @@ def test_a_parameter_or_an_initial_value(path, speed):
     check(sim, path, VALUES[path], made)
 
 
-@pytest.mark.parametrize(("speed", "delays"), [(None, "nearest"), (5.0, "nearest"), (5.0, "ceil"), (5.0, "linear"), (40.0, "nearest")])
+@pytest.mark.parametrize(
+    ("speed", "delays"),
+    [
+        (None, "nearest"),
+        (5.0, "linear"),
+        *(pytest.param(s, d, marks=LONG) for s, d in ((5.0, "nearest"), (5.0, "ceil"), (40.0, "nearest"))),
+    ],
+)
 def test_weights(speed, delays):
     # Without delays, with, and at 40 mm/ms (delays of 0.2 to 3 ms, 2 to 30 steps).
     sim = simulator(speed=speed, delays=delays)
@@ -109,19 +119,21 @@ SPEEDS = [(5.3, (2.0, 10.0)), (300.0, (150.0, 1000.0))]
 """Delays of 48 to 151 steps; of 0.85 to 2.7 steps, each of which may be below one step within the limits."""
 
 
-@pytest.mark.parametrize(("speed", "limits"), SPEEDS)
+@pytest.mark.parametrize(("speed", "limits"), [pytest.param(*SPEEDS[0], marks=LONG), SPEEDS[1]])
 def test_speed(speed, limits):
     sim = simulator(speed=speed, delays="linear")
     run = planned(sim, limits={"speed": limits})
     check(sim, "speed", np.array(speed), lambda v: ended(sim, xr.Dataset({"speed": float(v)})), resolved=run)
 
 
+@LONG
 def test_distances():
     sim, lengths = simulator(speed=5.3, delays="linear"), connectome().distances.values
     run = planned(sim, limits={"distances": (0.0, 2 * lengths.max())})
     check(sim, "distances", lengths, lambda v: ended(sim, xr.Dataset({"distances": (DIMS, v)})), resolved=run)
 
 
+@LONG
 @pytest.mark.parametrize(("speed", "limits"), SPEEDS)
 def test_a_plan_for_many_speeds_serves_each(speed, limits):
     sim = simulator(speed=speed, delays="linear")
@@ -133,7 +145,7 @@ def test_a_plan_for_many_speeds_serves_each(speed, limits):
         np.testing.assert_allclose(last, ended(sim, xr.Dataset({"speed": v})), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("rule", ["nearest", "ceil"])
+@pytest.mark.parametrize("rule", ["nearest", pytest.param("ceil", marks=LONG)])
 def test_whole_delays_have_a_plan_for_many_speeds_too(rule):
     sim = simulator(speed=5.3, delays=rule)
     run = planned(sim, limits={"speed": (2.0, 400.0)})
@@ -146,6 +158,7 @@ def values_of(run, overrides, members=None):
         return np.asarray(jax.jit(functools.partial(end, run))(tile, {p: jnp.asarray(v) for p, v in overrides.items()}))
 
 
+@LONG
 def test_weights_and_speed_at_once():
     sim = simulator(speed=5.3, delays="linear")
     run = planned(sim, limits={"speed": (2.0, 10.0)})
@@ -161,6 +174,7 @@ def test_a_delay_beyond_its_limits_is_marked_as_diverged():
     assert np.isfinite(values_of(run, {"speed": np.array([5.0])})).all()
 
 
+@LONG
 def test_what_is_no_edge_stays_none():
     sc = connectome(weights=(DIMS, np.where(np.arange(64).reshape(8, 8) % 3 == 0, WEIGHTS, 0.0)))
     sim = simulator(sc=sc, speed=5.0)
@@ -181,13 +195,18 @@ class Normalised(xm.Coupling):
         return 0.3 * (total - strength * own)
 
 
-@pytest.mark.parametrize("coupling", [Normalised(), xm.LaplacianCoupling(k=0.3, source="x", target="x")], ids=["normalised", "laplacian"])
+@pytest.mark.parametrize(
+    "coupling",
+    [Normalised(), pytest.param(xm.LaplacianCoupling(k=0.3, source="x", target="x"), marks=LONG)],
+    ids=["normalised", "laplacian"],
+)
 def test_weights_of_a_coupling_with_a_weighting_of_its_own(coupling):
     # The diagonal of a Laplacian has no delay, the other edges have one.
     sim = simulator(coupling=coupling, speed=5.0)
     check(sim, "weights", WEIGHTS * np.linspace(0.5, 1.5, 64).reshape(8, 8), lambda v: ended(sim, xr.Dataset({"weights": (DIMS, v)})))
 
 
+@LONG
 def test_weights_of_each_coupling():
     fast, slow = xm.AdditiveCoupling(k=0.1, source="x", target="x"), xm.DiffusiveCoupling(k=0.2, source="y", target="y")
     net = xm.Network(
@@ -219,6 +238,7 @@ def test_one_compilation_for_the_tiles_of_several_connectomes():
         np.testing.assert_array_equal(np.asarray(values)[:, 1], np.asarray(values)[:, 3])  # filled up with the last run
 
 
+@LONG
 def test_other_noise():
     sim = simulator(noise=xm.OUProcess(sigma=0.05, tau=5.0))
     run, other = planned(sim, seed=4), planned(sim, seed=9)
@@ -231,6 +251,7 @@ def test_other_noise():
     np.testing.assert_allclose(started[:, 0], ended(sim, seed=9, initial=START | {"noise_x": 0.1}), rtol=0, atol=1e-12)
 
 
+@LONG
 def test_a_stimulus_covers_the_run():
     sim = simulator()
     drive = xr.DataArray(np.sin(np.arange(121.0)), dims="time", coords={"time": ("time", np.arange(121) * 0.1, {"units": "ms"})})
@@ -241,7 +262,7 @@ def test_a_stimulus_covers_the_run():
     np.testing.assert_allclose(values_of(run, {})[:, 0], ended(sim, inputs={"x": drive}), rtol=0, atol=1e-12)
 
 
-@pytest.mark.long
+@LONG
 @pytest.mark.parametrize("speed", [None, 5.3])
 def test_weights_of_a_large_network_with_few_edges(speed):
     # 220 regions with 3 % of the edges: products read edges, not a matrix. Self-connections have no delay.

@@ -379,7 +379,7 @@ class _Runs:
     def _index(self) -> None:
         sizes = self.resolved.sizes
         self.count = self.resolved.runs
-        at = dict(zip(sizes, np.unravel_index(np.arange(self.count), tuple(sizes.values())), strict=True))
+        at = dict(zip(sizes, np.unravel_index(np.arange(self.count), tuple(sizes.values())) if sizes else (), strict=True))
         self.fit = _ravel(at, self.setting.fit_sizes, self.count)
         self.candidate = at.get(CANDIDATE, np.zeros(self.count, np.int64))
         every = {**self.setting.fit_sizes, **self.setting.pool_sizes}
