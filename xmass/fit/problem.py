@@ -79,6 +79,11 @@ class Problem:
         """The runs at the starting values, one for each fit."""
         return self._single.resolved
 
+    @property
+    def rows(self) -> np.ndarray:
+        """Which row of the targets each run of a fit is compared with ``(fits, runs)``, the runs in the order of the residuals."""
+        return self._single.behind_one_another(self._single.row)
+
     # ---------------------------------------------------------------------------------------------------------- populations
     def part(self, which: np.ndarray) -> Part:
         """The problem of some fits alone."""
