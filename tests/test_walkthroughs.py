@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import xmass as xm
+from tests.conftest import shared_path
 from xmass.stimuli import pulse
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -26,6 +27,8 @@ def example(name):
 noise = example("noise_and_ensembles")
 concepts = example("key_concepts")
 dynamics = example("models_and_dynamics")
+network = example("network")
+subject = example("real_subject")
 
 
 # ---------------------------------------------------------------------------------------------------------------- A, noise and ensembles
@@ -255,3 +258,132 @@ def test_montbrio_needs_the_right_pulse():
     assert short.item() == pytest.approx(END[21.0], abs=10 * DIGITS)
     strong = dynamics.montbrio(pulse(10.0, onset=20.0, width=20.0), [15.0]).r.isel(time=-1)
     assert strong.item() == pytest.approx(REST[15.0], abs=DIGITS)
+
+
+# ---------------------------------------------------------------------------------------------------------------- D, a network
+@pytest.fixture(scope="module")
+def connectome():
+    return xm.datasets.load_dataset("example_connectome")
+
+
+def test_the_example_connectome(connectome):
+    assert connectome.region.values.tolist() == connectome.region_other.values.tolist() == [f"R{i}" for i in range(8)]
+    weights = connectome.weights.values
+    np.testing.assert_array_equal(weights, weights.T)
+    np.testing.assert_array_equal(np.diag(weights), 0)
+    assert float(connectome.distances.max()) == 80
+    assert connectome.distances.attrs["units"] == "mm"
+
+
+def plain_loop(connectome, k, start):
+    """The network of the example in numpy: Heun's method at 0.1 ms, delays to the nearest step, a constant past."""
+    dt, steps = 0.1, 3000
+    weights, lag = connectome.weights.values, np.rint(connectome.distances.values / 10 / dt).astype(int)
+    past = int(lag.max())
+    x = np.zeros((past + steps + 1, 8))
+    x[: past + 1] = start
+    y, sources = np.zeros(8), np.arange(8)
+
+    def drift(x_now, y_now, delayed):
+        growth = 0.2 - x_now**2 - y_now**2
+        arriving = k * (weights * (delayed - x_now[:, None])).sum(1)
+        return growth * x_now - 0.3 * y_now + arriving, growth * y_now + 0.3 * x_now
+
+    for n in range(past, past + steps):
+        now, then = (x[n + i - lag, sources] for i in (0, 1))
+        fx, fy = drift(x[n], y, now)
+        gx, gy = drift(x[n] + dt * fx, y + dt * fy, then)
+        x[n + 1], y = x[n] + dt / 2 * (fx + gx), y + dt / 2 * (fy + gy)
+    return x[past + 1 :]
+
+
+def test_the_network_of_oscillators_is_that_of_a_loop_in_numpy(connectome):
+    x = network.oscillators(connectome).x
+    assert dict(x.sizes) == {"time": 2500, "region": 8}
+    np.testing.assert_allclose(x.time[[0, -1]], [50.1, 300.0])
+    expected = plain_loop(connectome, 0.5, np.random.default_rng(0).normal(0, 0.1, 8))[500:]
+    np.testing.assert_allclose(x, expected, atol=1e-5)  # float32 over 3000 steps, of a range of 0.4
+
+
+def test_the_rest_of_oscillators_is_exactly_zero_so_the_start_is_not(connectome):
+    node = xm.Network(xm.HopfStep(a=0.2, w=0.3), connectome, coupling=xm.DiffusiveCoupling(k=0.5, source="x", target="x"))
+    silent = xm.Simulator(node, dt=0.1).run(10.0, initial={"x": 0.0, "y": 0.0})
+    assert not silent.x.any() and not silent.y.any()
+
+
+def test_a_node_turns_at_48_hz_and_the_network_more_slowly(connectome):
+    alone = network.frequency(network.oscillators(connectome, 0.0).x)
+    np.testing.assert_allclose(alone, 1000 * 0.3 / (2 * np.pi), atol=0.1)  # crossings at steps of 0.1 ms, over nine cycles
+    coupled = network.frequency(network.oscillators(connectome).x)
+    rising = plain_loop(connectome, 0.5, np.random.default_rng(0).normal(0, 0.1, 8))[1000:, 0] > 0
+    between = 0.1 * np.diff(np.flatnonzero(~rising[:-1] & rising[1:])).mean()
+    np.testing.assert_allclose(coupled, 1000 / between, rtol=0.01)
+    assert float(coupled.max()) < 20
+
+
+def test_fc_of_the_network_has_labels_on_both_axes_and_locks(connectome):
+    x = network.oscillators(connectome).x
+    fc = xm.functional_connectivity(x)
+    np.testing.assert_allclose(fc, np.corrcoef(x.values, rowvar=False), atol=1e-6)
+    assert float(fc.min()) > 0.99
+    ax = xm.viz.plot_functional_connectivity(fc)
+    for labels in (ax.get_xticklabels(), ax.get_yticklabels()):
+        assert [label.get_text() for label in labels] == connectome.region.values.tolist()
+
+
+def test_the_noisy_network(connectome):
+    rates = network.noisy_rates(connectome).rE
+    assert dict(rates.sizes) == {"time": 3000, "region": 8}
+    assert bool(np.isfinite(rates).all())
+    assert len({float(v) for v in rates.isel(time=-1)}) == 8
+    np.testing.assert_array_equal(rates, network.noisy_rates(connectome).rE)
+
+
+def test_the_real_connectome_is_another_line():
+    shared_path("data", "raw", "connectivity_76.zip")
+    real = network.real_connectome()
+    assert real.sizes["region"] == 76
+    assert np.abs(np.linalg.eigvals(real.weights.values)).max() == pytest.approx(1)
+    x = network.oscillators(real).x
+    assert dict(x.sizes) == {"time": 2500, "region": 76}
+    assert bool(np.isfinite(x).all())
+    callosum = network.frequency(x).sel(region=["rCC", "lCC"])  # without connections
+    np.testing.assert_allclose(callosum, 47.75, atol=0.1)
+    assert bool(np.isfinite(network.noisy_rates(real).rE).all())
+
+
+def test_without_the_real_connectome_a_synthetic_one_is_taken_and_named(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(network, "REAL", tmp_path / "shared" / "data" / "raw" / "connectivity_76.zip")
+    assert network.real_connectome().sizes["region"] == 68
+    assert "example_cohort" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------------------------------------------------------- F, a real subject
+def recorded():
+    return subject.load([str(shared_path("data", f"hcp_subject_{i}.nc")) for i in (1, 2, 3, 4)])
+
+
+def test_the_recording_of_a_real_subject_and_what_a_model_is_held_against():
+    cohort = recorded()
+    one = cohort.isel(subject=0)
+    assert one.sizes["region"] == 80
+    assert float(one.weights.max()) == 1
+    assert one.bold.attrs["preprocess"] == '[{"detrend": "linear"}]'
+    assert float(subject.mean_of(xm.functional_connectivity(one.bold))) == pytest.approx(0.309, abs=5e-4)
+    against = subject.held_against(cohort, one)
+    expected = {"connectome": 0.314, "log connectome": 0.477, "other subjects, mean": 0.782}
+    expected |= {"one half with the other": 0.920, "first 5 minutes with all": 0.967}
+    assert against.to_dict() == pytest.approx(expected, abs=6e-4)  # three digits are given
+    # the baselines of a comparison are the same numbers
+    score = xm.compare(xm.functional_connectivity(cohort.bold).to_dataset(name="fc"), cohort, subject.CORR).isel(subject=0)
+    names = ("baseline_weights", "baseline_log_weights", "baseline_other_subjects", "ceiling_split_half")
+    given = ("connectome", "log connectome", "other subjects, mean", "one half with the other")
+    np.testing.assert_allclose([float(score[name]) for name in names], against[list(given)], atol=1e-6)
+
+
+def test_five_minutes_are_417_volumes_in_whole_periods():
+    cohort = subject.load([])
+    assert subject.volumes(cohort.bold, subject.FIVE_MINUTES) == 417
+    time = subject.clocked(cohort, 60 * u.second, subject.FIVE_MINUTES)
+    assert float(time["transient"] / u.second) == pytest.approx(60.48)
+    assert float(time["duration"] / u.second) == pytest.approx(60.48 + 417 * 0.72)
