@@ -7,11 +7,13 @@ import warnings
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Literal, Protocol
 
+import jax
 import numpy as np
 import xarray as xr
 
 from xmass.analysis.baselines import baselines
 from xmass.analysis.connectivity import one_chunk
+from xmass.analysis.custom import DatasetObjective, aligned_datasets, as_scored, points, shared_dims
 from xmass.analysis.pairing import Pair, Term, paired
 from xmass.labelled import schema, units
 
@@ -31,10 +33,19 @@ class Scored(Protocol):
     @property
     def best(self) -> float | None: ...
     @property
-    def terms(self) -> Sequence[tuple[float, Term]]: ...
+    def terms(self) -> Sequence[tuple[float, Term | DatasetObjective]]: ...
 
 
-def compare(simulated: xr.Dataset, recorded: xr.Dataset, objectives: Scored | Sequence[Scored]) -> xr.Dataset:
+Function = Callable[[xr.Dataset, xr.Dataset], xr.DataArray]
+
+
+def compare(
+    simulated: xr.Dataset,
+    recorded: xr.Dataset,
+    objectives: Scored | Function | Sequence[Scored | Function],
+    *,
+    dim: str | Sequence[str] | None = None,
+) -> xr.Dataset:
     """Score simulations against recordings.
 
     Parameters
@@ -46,6 +57,11 @@ def compare(simulated: xr.Dataset, recorded: xr.Dataset, objectives: Scored | Se
     objectives : objective or sequence of objectives
         From ``xmass.objectives``. Each names its variables; by default the one data variable that both sides have. Where an
         FC is needed a series becomes its FC and a matrix is taken as it is; where an FCD or a spectrum is needed likewise.
+        Also a function of two Datasets, see :func:`xmass.objectives.custom`.
+    dim : str or sequence of str, optional
+        The dims that are to be paired by label: both sides of every objective must have these, and share no other. Without it every
+        dim that both sides have is paired. All other dims are crossed: with ``dim="subject"`` each simulated subject meets its own
+        recording, at every point of the sweep and in every session of the recording.
 
     Returns
     -------
@@ -67,7 +83,7 @@ def compare(simulated: xr.Dataset, recorded: xr.Dataset, objectives: Scored | Se
         If a variable does not exist.
     ValueError
         If the variables are not determined, regions or shared labels differ, the sides were preprocessed differently, or
-        units, periods or lengths differ where the score depends on them.
+        units, periods or lengths differ where the score depends on them; or the dims that both sides share are not those of ``dim``.
 
     Warns
     -----
@@ -88,7 +104,8 @@ def compare(simulated: xr.Dataset, recorded: xr.Dataset, objectives: Scored | Se
     """
     _check_dataset(simulated, "simulated")
     _check_dataset(recorded, "recorded")
-    scored: list[Scored] = list(objectives) if isinstance(objectives, Sequence) else [objectives]
+    scored: list[Scored] = [as_scored(one) for one in (objectives if isinstance(objectives, Sequence) else [objectives])]
+    wanted = None if dim is None else [dim] if isinstance(dim, str) else list(dim)
     _check_names([objective.name for objective in scored])
     simulated, recorded = units.dequantify(simulated), units.dequantify(recorded)
     _warn_of_inverse_crime(simulated, recorded)
@@ -99,7 +116,15 @@ def compare(simulated: xr.Dataset, recorded: xr.Dataset, objectives: Scored | Se
         total: xr.DataArray | None = None
         used = []
         for factor, term in objective.terms:
+            if isinstance(term, DatasetObjective):
+                _check_shared([d for d in shared_dims(simulated, recorded) if d in points(simulated)], wanted, term.name)
+                value = factor * _score_of_datasets(simulated, recorded, term)
+                sweep += [d for d in value.dims if d in simulated.dims and d not in (*recorded.dims, *sweep)]
+                total = value if total is None else total + value
+                used.append("simulated with recorded")
+                continue
             pair = paired(simulated, recorded, term)
+            _check_shared([d for d in pair.simulated.dims if d in pair.recorded.dims and d not in pair.core[0]], wanted, term.name)
             if term.takes == "fc" and reference is None:
                 reference = (pair.names[1], pair.unaligned)
             sweep += [d for d in pair.simulated.dims if d not in (*pair.core[0], *pair.recorded.dims, *sweep)]
@@ -131,6 +156,33 @@ def _check_names(names: list[str]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"objectives {repeated} occur more than once; tell them apart by name: fc_corr('fc', 'bold', name='fc_corr_2').")
+
+
+def _check_shared(shared: list[Hashable], wanted: list[str] | None, name: str) -> None:
+    """Nothing, if the dims that both sides share are those that the user says."""
+    if wanted is None:
+        return
+    missing = [d for d in wanted if d not in shared]
+    if missing:
+        raise ValueError(
+            f"objective {name!r}: dim={wanted} is to be paired by label, and {missing} is not a dim of both sides, which share "
+            f"{shared or 'none'}. Leave it out to cross all dims, or give the side that lacks it one with .expand_dims(...)."
+        )
+    other = [d for d in shared if d not in wanted]
+    if other:
+        raise ValueError(
+            f"objective {name!r}: both sides have {other} too, which is paired by label as well, and dim={wanted} does not say so. Name "
+            f"every one, dim={[*wanted, *other]}, or rename it on one side to cross it: recorded.rename({other[0]}='{other[0]}_recorded')."
+        )
+
+
+def _score_of_datasets(simulated: xr.Dataset, recorded: xr.Dataset, term: DatasetObjective) -> xr.DataArray:
+    aligned = aligned_datasets(simulated, recorded, what=f"objective {term.name!r}")
+    with jax.enable_x64(True):
+        score = term(simulated, aligned)
+    if score.chunks is None:  # a function over jax.numpy leaves an array of JAX
+        score = score.copy(data=np.asarray(score.data))
+    return score.astype(np.float64).drop_attrs(deep=False)
 
 
 def _score(pair: Pair, term: Term) -> xr.DataArray:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
+import jax
 import numpy as np
 import xarray as xr
 
 from xmass.analysis.arrays import array_namespace
+from xmass.analysis.custom import DatasetObjective, as_scored, points
+from xmass.analysis.pairing import paired
+from xmass.fit.dataset_terms import DatasetScore, prepared_datasets
 from xmass.fit.terms import TermScore, prepared
 from xmass.labelled import schema, units
 from xmass.objectives.combine import Combined
 from xmass.objectives.objective import Objective
+
+Scored = Objective | DatasetObjective | Combined
+AnyObjective = Scored | Callable[[xr.Dataset, xr.Dataset], xr.DataArray]
 
 
 class Scorer:
@@ -24,7 +32,7 @@ class Scorer:
     Parameters
     ----------
     objectives : objective or sequence of objectives
-        From ``xmass.objectives``.
+        From ``xmass.objectives``, or functions of two Datasets.
     simulated : Dataset
         What a run returns, with its dims, coords and attributes; its values are not read, and may be lazy.
     target : Dataset
@@ -57,12 +65,12 @@ class Scorer:
 
     def __init__(
         self,
-        objectives: Objective | Combined | Sequence[Objective | Combined],
+        objectives: AnyObjective | Sequence[AnyObjective],
         simulated: xr.Dataset,
         target: xr.Dataset,
         dims: Sequence[str] | None = None,
     ) -> None:
-        scored: list[Objective | Combined] = list(objectives) if isinstance(objectives, Sequence) else [objectives]
+        scored: list[Scored] = [as_scored(one) for one in (objectives if isinstance(objectives, Sequence) else [objectives])]
         if not scored:
             raise ValueError("there are no objectives, needs one or more: objective=xm.objectives.fc_corr().")
         simulated, target = units.dequantify(simulated), units.dequantify(target)
@@ -71,13 +79,13 @@ class Scorer:
         self.directions = tuple(objective.direction for objective in scored)
         simulated = _not_computed(simulated)
         self.dims = tuple(dims) if dims is not None else _points(scored, simulated, target)
-        self.terms: tuple[tuple[TermScore, ...], ...] = tuple(
-            tuple(prepared(term, simulated, target, self.dims) for _, term in objective.terms) for objective in scored
+        self.terms: tuple[tuple[TermScore | DatasetScore, ...], ...] = tuple(
+            tuple(_prepared(term, simulated, target, self.dims) for _, term in objective.terms) for objective in scored
         )
         every = [term for terms in self.terms for term in terms]
         self.targets = tuple(term.target for term in every)
         self.sizes = {d: _size(d, simulated, target) for d in self.dims}
-        self.axes = {term.variable: tuple(d for d in simulated[term.variable].dims if d in term.pair.axes) for term in every}
+        self.axes = {name: dims for term in every for name, dims in term.axes.items()}
         self.masked = _masked(every, self.sizes, simulated, target)
 
     def __call__(self, arrays: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> Any:
@@ -93,6 +101,15 @@ class Scorer:
             losses.append(score if objective.direction == "min" else best - score)
         return array_namespace(*losses).stack(losses, axis=-1)
 
+    def losses(self, arrays: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Losses as NumPy: compiled, but for functions of two Datasets that JAX cannot trace."""
+        return np.asarray(self._compiled(arrays, targets))
+
+    @cached_property
+    def _compiled(self) -> Any:
+        traced = all(score.fault is None for terms in self.terms for score in terms if isinstance(score, DatasetScore))
+        return jax.jit(self.__call__) if traced else self
+
     def residuals(self, arrays: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> Any:
         """Residuals ``(run, m)`` of the one objective, whose root mean square is the loss.
 
@@ -103,12 +120,15 @@ class Scorer:
         """
         self.check_residuals()
         factor, _ = self.objectives[0].terms[0]
-        return factor * self.terms[0][0].residuals(arrays, targets[0])
+        score = self.terms[0][0]
+        assert isinstance(score, TermScore)
+        return factor * score.residuals(arrays, targets[0])
 
     def check_residuals(self) -> None:
         """Nothing, if there are residuals for least squares; else an error that says which objectives have them."""
         alone = len(self.names) == 1 and len(self.terms[0]) == 1 and self.directions[0] == "min"
-        if not alone or self.terms[0][0].term.residual is None:
+        score = self.terms[0][0]
+        if not alone or not isinstance(score, TermScore) or score.term.residual is None:
             raise ValueError(
                 f"least squares needs one objective that is a root mean square, and got {list(self.names)}: take fc_rmse, timeseries_rmse, "
                 "spectrum_rmse or lagged_cov, or another method."
@@ -118,7 +138,9 @@ class Scorer:
         """Nothing, if every objective has a gradient; else an error that names the one that has none, and what to take instead."""
         for terms in self.terms:
             for score in terms:
-                if not score.term.differentiable:
+                if isinstance(score, DatasetScore):
+                    score.check_differentiable()
+                elif not score.term.differentiable:
                     instead = "fcd_wasserstein" if score.term.takes == "fcd" else "one that changes smoothly"
                     raise ValueError(
                         f"objective {score.term.name!r} has no gradient: it is constant but for jumps. Take {instead}, or a backend "
@@ -131,12 +153,21 @@ def _not_computed(simulated: xr.Dataset) -> xr.Dataset:
     return simulated if simulated.chunks else simulated.chunk()
 
 
-def _points(objectives: Sequence[Objective | Combined], simulated: xr.Dataset, target: xr.Dataset) -> tuple[str, ...]:
-    from xmass.analysis.pairing import paired
+def _prepared(
+    term: Objective | DatasetObjective, simulated: xr.Dataset, target: xr.Dataset, dims: tuple[str, ...]
+) -> TermScore | DatasetScore:
+    if isinstance(term, DatasetObjective):
+        return prepared_datasets(term, simulated, target, dims)
+    return prepared(term, simulated, target, dims)
 
+
+def _points(objectives: Sequence[Scored], simulated: xr.Dataset, target: xr.Dataset) -> tuple[str, ...]:
     found: list[str] = []
     for objective in objectives:
         for _, term in objective.terms:
+            if isinstance(term, DatasetObjective):
+                found += [str(d) for d in points(target) if str(d) not in found]
+                continue
             pair = paired(simulated, target, term)
             found += [str(d) for d in pair.recorded.dims if d not in pair.core[1] and d not in found]
     return tuple(found)
@@ -146,7 +177,7 @@ def _size(dim: str, simulated: xr.Dataset, target: xr.Dataset) -> int:
     return target.sizes[dim] if dim in target.sizes else simulated.sizes[dim]
 
 
-def _masked(terms: Sequence[TermScore], sizes: Mapping[str, int], simulated: xr.Dataset, target: xr.Dataset) -> xr.DataArray:
+def _masked(terms: Sequence[TermScore | DatasetScore], sizes: Mapping[str, int], simulated: xr.Dataset, target: xr.Dataset) -> xr.DataArray:
     """The regions that some term leaves out, with the labels of the run."""
     labels = {
         d: (simulated if d in simulated.coords else target)[d]

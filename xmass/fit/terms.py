@@ -30,8 +30,8 @@ class TermScore:
         The score.
     variable : str
         The simulated variable.
-    order : tuple of int
-        The axes of its array ``(run, ...)`` in the order that ``pair.made`` needs.
+    axes : dict
+        The dims of its array, behind the run axis.
     pair : Pair
         The labelled sides.
     kept : tuple of (array or None)
@@ -44,7 +44,7 @@ class TermScore:
 
     term: Objective
     variable: str
-    order: tuple[int, ...]
+    axes: dict[str, tuple[Hashable, ...]]
     pair: Pair
     kept: tuple[np.ndarray | None, ...]
     target: dict[str, np.ndarray]
@@ -87,7 +87,8 @@ class TermScore:
             raise KeyError(f"objective {self.term.name!r} takes {self.variable!r}, and there are arrays of {sorted(arrays)}.")
         simulated, values, pattern = arrays[self.variable], target["values"], target["pattern"]
         xp = array_namespace(simulated, values, pattern)
-        simulated = xp.transpose(xp.asarray(simulated), (0, *self.order))
+        inner_dims = self.axes[self.variable]
+        simulated = xp.transpose(xp.asarray(simulated), (0, *(1 + inner_dims.index(d) for d in self.pair.axes)))
         if xp is np:
             simulated, values = np.asarray(simulated, np.float64), np.asarray(values, np.float64)
         else:
@@ -99,7 +100,7 @@ class TermScore:
                 return function(self.pair.made(a), b)
             # a run that is not finite has no score, and a derivative of 0 with respect to everything: others may share its parameters
             finite = xp.isfinite(a).all(tuple(range(a.ndim - len(self.pair.axes), a.ndim)))
-            instead = _finite_like(a, len(self.pair.axes))
+            instead = finite_like(a, len(self.pair.axes))
             found = function(self.pair.made(xp.where(finite[(...,) + (None,) * len(self.pair.axes)], a, instead)), b)
             return xp.where(finite[(...,) + (None,) * len(inner)], found, xp.nan)
 
@@ -128,7 +129,7 @@ class TermScore:
         return 20.0 if self.term.takes == "fcd" else 1.0  # windows overlap
 
 
-def _finite_like(values: Any, inner: int) -> Any:
+def finite_like(values: Any, inner: int) -> Any:
     """Positive numbers of the shape of the last ``inner`` axes that vary along each: every score of them has a derivative."""
     xp = array_namespace(values)
     phase: Any = 0.0
@@ -155,7 +156,7 @@ def prepared(term: Objective, simulated: xr.Dataset, target: xr.Dataset, dims: t
     """A term with its target, one row for each point along ``dims``."""
     pair = paired(simulated, target, term)
     ours, theirs = simulated[pair.names[0]], target[pair.names[1]]
-    inner = [d for d in ours.dims if d in pair.axes]
+    inner = tuple(d for d in ours.dims if d in pair.axes)
     raw = _raw_core(theirs, pair, term)
     _check_dims(pair, dims, simulated, target)
     regions = schema.REGION in theirs.dims
@@ -184,7 +185,7 @@ def prepared(term: Objective, simulated: xr.Dataset, target: xr.Dataset, dims: t
     # numbers that are left out take part in no score, but a derivative must not meet a NaN
     values = np.where(np.isfinite(values), values, 1.0 if term.takes == "spectrum" else 0.0)
     found = {"values": values, "pattern": pattern}
-    return TermScore(term, pair.names[0], tuple(1 + inner.index(d) for d in pair.axes), pair, kept, found, missing)
+    return TermScore(term, pair.names[0], {pair.names[0]: inner}, pair, kept, found, missing)
 
 
 def _raw_core(theirs: xr.DataArray, pair: Pair, term: Objective) -> tuple[Hashable, ...]:

@@ -1,9 +1,11 @@
 """Scores of simulated against recorded data: each names its variables, its direction, and a differentiable function of arrays."""
 
+from xmass.analysis.custom import DatasetObjective as DatasetObjective
 from xmass.objectives.bold_sd_ratio import bold_sd_ratio as bold_sd_ratio
 from xmass.objectives.combine import Combined as Combined
 from xmass.objectives.combine import combine as combine
 from xmass.objectives.cosine_sim import cosine_sim as cosine_sim
+from xmass.objectives.custom import custom as custom
 from xmass.objectives.edge_fc_corr import edge_fc_corr as edge_fc_corr
 from xmass.objectives.fc_corr import fc_corr as fc_corr
 from xmass.objectives.fc_rmse import fc_rmse as fc_rmse

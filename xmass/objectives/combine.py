@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xmass.analysis.custom import DatasetObjective
 from xmass.objectives.objective import Direction, Objective, Variables
 
 
@@ -15,11 +16,11 @@ class Combined:
 
     name: str
     direction: Direction
-    terms: tuple[tuple[float, Objective], ...]
+    terms: tuple[tuple[float, Objective | DatasetObjective], ...]
     meaning: str = ""
 
     @property
-    def variables(self) -> tuple[Variables, ...]:
+    def variables(self) -> tuple[Variables | tuple[None, None], ...]:
         """The variables of both sides, for each term."""
         return tuple(term.variables for _, term in self.terms)
 
@@ -35,7 +36,7 @@ class Combined:
         return all(term.differentiable for _, term in self.terms)
 
     def __call__(self, *pairs: tuple[Any, Any]) -> Any:
-        """Score of one ``(simulated, recorded)`` pair of arrays per term, in the order of ``terms``."""
+        """Score of one ``(simulated, recorded)`` pair per term, in the order of ``terms``: arrays, or Datasets where a term takes these."""
         if len(pairs) != len(self.terms):
             raise ValueError(
                 f"objective {self.name!r} got {len(pairs)} pairs of arrays, needs {len(self.terms)}, one for each of its terms."
@@ -43,7 +44,9 @@ class Combined:
         return sum(factor * term(*pair) for (factor, term), pair in zip(self.terms, pairs, strict=True))
 
 
-def combine(*objectives: Objective | Combined, weights: Sequence[float] | None = None, name: str | None = None) -> Combined:
+def combine(
+    *objectives: Objective | DatasetObjective | Combined, weights: Sequence[float] | None = None, name: str | None = None
+) -> Combined:
     """Weighted sum of objectives, with the direction of the first.
 
     A term that points the other way enters with a minus sign, so that better is always better:
