@@ -185,9 +185,23 @@ def arguments(tile: Tile, overrides: Mapping[str, Any]) -> tuple[dict[str, Any],
         else:
             params[path] = jnp.broadcast_to(column, (max(len(column), len(params[path])), column.shape[1]))
     args["params"] = params
-    if structural:
-        args["projections"] = _projections(tile, structural)
+    projections = _projections(tile, structural) if structural else args["projections"]
+    wirings = resolved.structures.projections if resolved.structures is not None else ()
+    args["projections"] = [_with_sources(w, arrays) for w, arrays in zip(wirings, projections, strict=True)]
     return args, _initial(tile, given)
+
+
+def _with_sources(wiring: Wiring, arrays: dict[str, Any]) -> dict[str, Any]:
+    """With what is known of delayed edges before anything is traced: the source of each, -1 where there is padding, and their order."""
+    if wiring.plan is None or "delayed" not in arrays:
+        return arrays
+    n = wiring.weights.shape[-1]
+    delayed = []
+    for level, (order, tables) in zip(arrays["delayed"], wiring.plan.tables, strict=True):
+        inverse = np.empty(n, dtype=np.int32)
+        inverse[order] = np.arange(n, dtype=np.int32)
+        delayed.append(level | {"inverse": inverse, "sources": [np.where(t >= 0, t % n, -1).astype(np.int32) for t in tables]})
+    return arrays | {"delayed": delayed}
 
 
 def _column(path: str, array: jax.Array, width: int) -> jax.Array:
