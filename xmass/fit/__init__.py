@@ -4,6 +4,7 @@ from xmass.fit.evolution import EvolutionBackend
 from xmass.fit.fitter import Fitter
 from xmass.fit.gradient import GradientBackend
 from xmass.fit.grid import GridBackend
+from xmass.fit.likelihood import GaussianLikelihood
 from xmass.fit.scipy_backend import ScipyBackend
 
-__all__ = ["EvolutionBackend", "Fitter", "GradientBackend", "GridBackend", "ScipyBackend"]
+__all__ = ["EvolutionBackend", "Fitter", "GaussianLikelihood", "GradientBackend", "GridBackend", "ScipyBackend"]
