@@ -44,6 +44,7 @@ from xmass.couplings import (
     SineCoupling,
 )
 from xmass.fit.fitter import Fitter
+from xmass.fit.identifiability import identifiability
 from xmass.labelled import units
 from xmass.labelled.connectome import cortical, normalize, spectral_radius
 from xmass.labelled.from_equations import model_from_equations
@@ -222,6 +223,7 @@ __all__ = [
     "graph_measures",
     "head_lead_field",
     "heterogeneity",
+    "identifiability",
     "inhibition_control",
     "intrinsic_frequency",
     "io",
