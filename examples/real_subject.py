@@ -245,7 +245,9 @@ def main() -> None:
     for model, (run, result) in best.items():
         at = {d: int(i) for d, i in result.score.argmax(...).items()}
         file = model.lower().replace("-", "_").replace(" ", "_")
-        xm.viz.plot_sweep(result.score).savefig(f"{file}_score.png")
+        for objective in ("score", "fc_corr"):
+            figure = xm.viz.plot_sweep(result[objective], against=objective == "fc_corr")
+            figure.savefig(f"{file}_{objective}.png")
         fc = xm.average_fc(run.fc.isel(at), "batch").fc.compute()
         xm.viz.plot_fc_comparison(fc, recorded_fc, title=f"{name}, {model} at its best point").savefig(f"{file}_fc.png")
         traces_of[model] = run.bold.isel(batch=0, **at)

@@ -166,12 +166,13 @@ class DataArrayAccessor:
         y: str | None = None,
         facet: str | None = None,
         direction: Literal["max", "min"] | None = None,
+        against: bool = False,
         ax: Any = None,
     ) -> Figure:
         """:func:`xmass.viz.plot_sweep`."""
         from xmass import viz
 
-        return viz.plot_sweep(self._data, x=x, y=y, facet=facet, direction=direction, ax=ax)
+        return viz.plot_sweep(self._data, x=x, y=y, facet=facet, direction=direction, against=against, ax=ax)
 
 
 class DatasetAccessor:

@@ -16,7 +16,7 @@ from matplotlib.colors import LogNorm, to_hex
 from matplotlib.figure import Figure
 
 import xmass as xm
-from tests.analysis.cases import REGIONS, cohort, series
+from tests.analysis.cases import REGIONS, cohort, series, sweep
 from xmass import viz
 from xmass.viz.style import COLOURS, MANY, looks
 
@@ -312,6 +312,29 @@ def test_the_legend_of_distributions_lies_above_them():
     for order in ([0, 1, 2], [2, 1, 0]):
         for ax in viz.plot_comparison(every.isel(subject=order), series(seed=2), kind="distributions", col="subject").axes:
             assert ax.get_ylim()[1] >= 1.2 * max(patch.get_data().values.max() for patch in ax.patches)
+
+
+def test_a_sweep_beside_what_it_is_held_against():
+    score = xm.compare(sweep(), cohort(), xm.objectives.fc_corr()).fc_corr
+    line = score.sel(subject="S1").max("sigma", keep_attrs=True)
+    ax = viz.plot_sweep(line, against=True).axes[0]
+    drawn = {
+        entry.get_label(): entry.get_ydata()[0] for entry in ax.lines if len(set(entry.get_ydata())) == 1 and len(entry.get_xdata()) == 2
+    }
+    names = {"connectome": "weights", "log connectome": "log_weights", "other subjects": "other_subjects"}
+    expected = {label: float(line[f"baseline_{name}"]) for label, name in names.items()} | {
+        "its two halves": float(line.ceiling_split_half)
+    }
+    assert drawn == expected
+    panels = viz.plot_sweep(score, against=True).axes[:3]
+    for panel, subject in zip(panels, score.subject.values, strict=True):
+        assert f"other subjects {float(score.sel(subject=subject).baseline_other_subjects):.2f}" in panel.get_title()
+    with pytest.raises(ValueError, match="against=True"):
+        viz.plot_sweep(score.drop_vars(expected_coords(score)), against=True)
+
+
+def expected_coords(score):
+    return [name for name in score.coords if str(name).startswith(("baseline_", "ceiling_"))]
 
 
 def luminance(colour: str) -> float:

@@ -12,7 +12,7 @@ import xarray as xr
 import xmass as xm
 from xmass.demo.scores import RANK, Scores
 from xmass.labelled.schema import time_dim
-from xmass.viz.style import ACCENT
+from xmass.viz.style import ACCENT, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,11 +101,9 @@ def sweep_figure(scores: Scores, dims: tuple[str, str], truth: dict[str, xr.Data
 
 
 def _score_lines(ax: Axes, score: xr.DataArray, dims: tuple[str, str]) -> None:
-    import matplotlib.pyplot as plt
-
     x, second = score[dims[0]].values, score[dims[1]].values
-    for value, colour in zip(second, plt.get_cmap("turbo")(np.linspace(0.08, 0.92, second.size)), strict=True):
-        ax.plot(x, score.sel({dims[1]: value}).values, color=colour, marker=".", markersize=4, linewidth=1.2, label=f"{value:g}")
+    for value, look in zip(second, looks(second.size), strict=True):
+        ax.plot(x, score.sel({dims[1]: value}).values, marker=".", markersize=4, label=f"{value:g}", **look._asdict())
     if bool(score.notnull().any()):
         at = _best(score, dims)
         ax.plot(x[int(at[dims[0]])], float(score.isel(at)), marker="o", markersize=11, markerfacecolor="none", markeredgecolor=ACCENT)

@@ -160,7 +160,7 @@ def plot_fc_comparison(
     """
     ours, theirs = fc_of(simulated, "plot_fc_comparison"), fc_of(recorded, "plot_fc_comparison")
     theirs = align_regions(theirs, ours, what="plot_fc_comparison")
-    axes = axes_for(3, ax, size=(5.3, 5.0), share=False, square=True, call="plot_fc_comparison")
+    axes = axes_for(3, ax, size=(4.9, 5.0), share=False, square=True, call="plot_fc_comparison")
     figure = root_figure(axes[0])
     for panel, matrix, side in zip(axes, (ours, theirs), ("simulated", "recorded"), strict=False):
         image = draw_fc(panel, matrix)

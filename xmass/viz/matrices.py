@@ -199,7 +199,7 @@ def plot_fcd(
         panel.set(xlabel=axis_label(at, WINDOW), ylabel=axis_label(at, WINDOW))
         return Bar(image, "FCD (Pearson r)")
 
-    size = (6.2, 5.2) if col is None else (3.8, 3.4)
+    size = (6.2, 5.2) if col is None else (3.2, 3.4)
     return draw_panels(draw, matrix, call="plot_fcd", col=col, ax=ax, title=title, size=size, square=True, loc="center")
 
 

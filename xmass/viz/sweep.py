@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import xarray as xr
 
+from xmass.analysis.baselines import BASELINES
 from xmass.labelled import schema
 from xmass.viz.panels import COLUMNS, axes_for
-from xmass.viz.style import ACCENT, SEQUENTIAL, axis_label, coordinate, labels_along, root_figure, ticks_that_fit
+from xmass.viz.style import ACCENT, DASHES, SEQUENTIAL, axis_label, coordinate, labels_along, root_figure, ticks_that_fit
+
+WORDS = dict(zip(BASELINES, ("connectome", "log connectome", "other subjects", "its two halves"), strict=True))
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +33,7 @@ def plot_sweep(
     y: str | None = None,
     facet: str | None = None,
     direction: Literal["max", "min"] | None = None,
+    against: bool = False,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> Figure:
     """A score over one or two swept parameters, the optimum marked, one panel for each subject.
@@ -45,6 +49,9 @@ def plot_sweep(
         The dim of the panels; by default ``subject``, or the dim that is left.
     direction : {"max", "min"}, optional
         What is best; by default ``score.attrs["direction"]``, else "max".
+    against : bool
+        Shows what ``compare`` holds a score against, its coordinates ``baseline_...`` and ``ceiling_split_half``, which are correlations of
+        FC: lines across, or in the title of a heat map. For ``fc_corr``.
     ax : Axes or sequence of Axes, optional
         Where to draw, one for each panel; a new figure by default.
 
@@ -57,7 +64,7 @@ def plot_sweep(
     Raises
     ------
     ValueError
-        If there are other than one to three dims, or a name is not one of them.
+        If there are other than one to three dims, a name is not one of them, or ``against`` is asked for without such coordinates.
 
     Examples
     --------
@@ -75,6 +82,8 @@ def plot_sweep(
         raise ValueError(f"plot_sweep got direction={best!r}, needs 'max' or 'min'.")
     layout = _layout(score, x, y, facet)
     score = score.compute()
+    if against and not any(name in score.coords for name in BASELINES):
+        raise ValueError(f"plot_sweep got against=True and none of the coordinates {BASELINES}: needs a variable of xm.compare(...).")
     panels = [score] if layout.facet is None else [score.isel({layout.facet: i}) for i in range(score.sizes[layout.facet])]
     names = [""] if layout.facet is None else [f"{layout.facet} {label}: " for label in labels_along(score, layout.facet)]
     axes = axes_for(len(panels), ax, size=(4.6, 3.6), share=True, call="plot_sweep")
@@ -89,6 +98,8 @@ def plot_sweep(
         else:
             image = _heatmap(part, panel, layout, at, limits)
         part.set_title(_title(panel, at, name), fontsize=9)
+        if against:
+            _hold_against(part, panel, line=layout.y is None, legend=i == min(len(panels), COLUMNS) - 1)
         if ax is not None or i + COLUMNS >= len(panels):  # nothing below it
             part.set_xlabel(axis_label(coordinate(score, layout.x), layout.x))
             part.xaxis.set_tick_params(labelbottom=True)
@@ -136,6 +147,20 @@ def _title(panel: xr.DataArray, at: dict[Hashable, int] | None, name: str) -> st
         return f"{name}no finite value"
     where = ", ".join(f"{d} = {_short(coordinate(panel, d).values[i])}" for d, i in at.items())
     return f"{name}best {float(panel.isel(at)):.3g} at {where}"
+
+
+def _hold_against(ax: Axes, panel: xr.DataArray, *, line: bool, legend: bool) -> None:
+    """What a score is to be held against: lines across, or one more line of the title."""
+    known = {WORDS[n]: float(panel[n]) for n in BASELINES if n in panel.coords and panel[n].ndim == 0 and np.isfinite(panel[n])}
+    if not line:
+        words = [f"{name} {value:.2f}" for name, value in known.items()]
+        ax.set_title("\n".join([ax.get_title(), *(", ".join(words[i : i + 2]) for i in range(0, len(words), 2))]), fontsize=9)
+        return
+    for (name, value), dash in zip(known.items(), DASHES, strict=False):
+        ax.axhline(value, color="0.45", linewidth=1, linestyle=dash, label=name, zorder=0)
+    if legend:
+        look: dict[str, Any] = {"fontsize": 7, "title_fontsize": 7, "frameon": False, "handlelength": 2.8}
+        ax.legend(title="recorded FC with", loc="upper left", bbox_to_anchor=(1, 1), **look)
 
 
 def _short(value: Any) -> str:
