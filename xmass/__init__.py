@@ -23,6 +23,7 @@ from xmass.analysis.perturb_response import evoked_response, perturbational_comp
 from xmass.analysis.phase import amplitude_envelope, envelope_correlation, metastability, order_parameter, phase, phase_locking
 from xmass.analysis.power import band_pass, peak_frequency, power_spectrum
 from xmass.analysis.preprocess import preprocess
+from xmass.analysis.spatial_nulls import map_correlation, morans_i, spatial_nulls, variogram
 from xmass.analysis.spectra import intrinsic_frequency
 from xmass.analysis.stability import fixed_points
 from xmass.analysis.structure_function import sc_fc_coupling
@@ -222,8 +223,8 @@ __all__ = [
     "functional_connectivity",
     "graph_measures",
     "head_lead_field",
-    "heterogeneity",
     "identifiability",
+    "heterogeneity",
     "inhibition_control",
     "intrinsic_frequency",
     "io",
@@ -233,8 +234,10 @@ __all__ = [
     "lesion",
     "linear_twin",
     "list_models",
+    "map_correlation",
     "metastability",
     "model_from_equations",
+    "morans_i",
     "normalize",
     "objectives",
     "observe",
@@ -252,6 +255,7 @@ __all__ = [
     "rerun",
     "sc_fc_coupling",
     "seed_map",
+    "spatial_nulls",
     "spectral_radius",
     "sphere_lead_field",
     "stimuli",
@@ -259,6 +263,7 @@ __all__ = [
     "twin_check",
     "unbounded_lead_field",
     "units",
+    "variogram",
     "viz",
     "wasserstein_distance",
     "whole_rows",

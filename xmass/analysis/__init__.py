@@ -34,6 +34,10 @@ from xmass.analysis.power import band_pass as band_pass
 from xmass.analysis.power import peak_frequency as peak_frequency
 from xmass.analysis.power import power_spectrum as power_spectrum
 from xmass.analysis.preprocess import preprocess as preprocess
+from xmass.analysis.spatial_nulls import map_correlation as map_correlation
+from xmass.analysis.spatial_nulls import morans_i as morans_i
+from xmass.analysis.spatial_nulls import spatial_nulls as spatial_nulls
+from xmass.analysis.spatial_nulls import variogram as variogram
 from xmass.analysis.spectra import intrinsic_frequency as intrinsic_frequency
 from xmass.analysis.stability import fixed_points as fixed_points
 from xmass.analysis.structure_function import sc_fc_coupling as sc_fc_coupling
