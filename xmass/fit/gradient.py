@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
@@ -86,8 +86,7 @@ class GradientBackend:
         """Makes ``n_steps`` batched gradients; see :class:`~xmass.fit.backend.Backend`. Nothing is drawn, ``seed`` has no effect."""
         checks.steps(n_steps)
         checks.one_objective(problem, self)
-        optimizer = _with_value(self.optimizer)
-        update = jax.jit(partial(_update, optimizer))
+        optimizer, update = _compiled(self.optimizer)
         state = _State.first(optimizer, checks.starts(problem)).restored(record.saved())
         for step in range(state.step, n_steps):
             if state.over.all():
@@ -188,10 +187,12 @@ class _State:
 _NAMES = ("step", "c", "kept", "reference", "since", "failures", "skipped", "met", "over", "converged")
 
 
-def _with_value(optimizer: optax.GradientTransformation | None) -> Any:
-    """The optimiser in the form that takes the loss as ``value``."""
+@lru_cache(maxsize=16)
+def _compiled(optimizer: optax.GradientTransformation | None) -> tuple[Any, Any]:
+    """The optimiser in the form that takes the loss as ``value``, and the update of all fits; the same objects for the same optimiser."""
     optax = extra("optax", "GradientBackend")
-    return optax.with_extra_args_support(optax.adam(0.05) if optimizer is None else optimizer)
+    taking = optax.with_extra_args_support(optax.adam(0.05) if optimizer is None else optimizer)
+    return taking, jax.jit(partial(_update, taking))
 
 
 def _update(optimizer: Any, gradient: Any, memory: Any, c: Any, value: Any, live: Any) -> tuple[Any, Any, Any]:

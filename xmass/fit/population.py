@@ -94,6 +94,11 @@ class Finite:
         return np.where(good[:, None], losses, UNKNOWN if self._worst is None else self._worst)
 
     @property
+    def known(self) -> bool:
+        """Whether the last step had a finite loss: without one the optimiser sees a flat loss, at which it may think it is done."""
+        return self._worst is not None and not self._empty
+
+    @property
     def note(self) -> str:
         return f"{self._replaced} evaluations had no finite loss" if self._replaced else ""
 
@@ -128,7 +133,7 @@ def evolve(problem: Problem, record: Recorder, samplers: Sequence[Sampler], cand
             losses = known["losses"]
         for k in live:
             samplers[k].tell(finite[k](losses[k]))
-            endings[k] = finite[k].ended() or samplers[k].ended()
+            endings[k] = finite[k].ended() or (samplers[k].ended() if finite[k].known else None)
             first = np.where(np.isnan(losses[k, :, 0]), np.inf, losses[k, :, 0])
             if first.min() < least[k]:
                 resting[k], least[k] = c[k, first.argmin()], first.min()

@@ -1,0 +1,140 @@
+"""Fits by any optimiser of nevergrad: a whole batch of candidates is asked for and evaluated in one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from xmass.fit import checks
+from xmass.fit.backend import Ending, Outcome, Problem, Recorder, Space, extra
+from xmass.fit.population import evolve
+from xmass.labelled.suggest import nearest
+
+
+@dataclass(frozen=True)
+class NevergradBackend:
+    """An optimiser of nevergrad for each fit; needs no gradient.
+
+    Parameters
+    ----------
+    optimizer : str
+        A name of ``nevergrad.optimizers.registry``: "DE", "LhsDE", "TwoPointsDE", "PSO", "CMA", "TBPSA", "OnePlusOne", "RandomSearch", ...
+    population : int
+        Candidates of each fit in each step. Some optimisers take one after the other: 1 for those.
+
+    Raises
+    ------
+    ImportError
+        In a run, if nevergrad is not installed: ``pip install "xmass[fit]"``.
+    ValueError
+        If an option is out of its range; in a run, if there is no such optimiser, or it cannot take several candidates at once.
+
+    Notes
+    -----
+    J. Rapin & O. Teytaud, Nevergrad: a gradient-free optimization platform, https://github.com/facebookresearch/nevergrad. The optimiser is
+    told a budget of ``population * n_steps`` evaluations and ``population`` workers. Each fit draws from its own seed; some optimisers draw
+    from numpy's global generator too, which is put back as it was after every call. Candidates stay inside the bounds. A candidate without
+    a finite loss is told the worst finite one so far; a fit without any in five steps in a row ends as "diverged". Of version 1.0.12 those
+    optimisers that learn a model of the loss ("NGOpt" is one) fail with numpy 2.4.
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> from xmass.fit.nevergrad_backend import NevergradBackend
+    >>> NevergradBackend("TwoPointsDE", population=32)
+    NevergradBackend(optimizer='TwoPointsDE', population=32)
+    """
+
+    optimizer: str = "DE"
+    population: int = 16
+
+    space: ClassVar[Space] = "box"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.optimizer, str):
+            raise ValueError(f"optimizer is {self.optimizer!r}, needs the name of an optimiser of nevergrad, such as 'DE'.")
+        checks.whole("population", self.population, 1)
+
+    @property
+    def gradient(self) -> bool:
+        return False
+
+    @property
+    def residuals(self) -> bool:
+        return False
+
+    @property
+    def several(self) -> bool:
+        return False
+
+    def run(self, problem: Problem, record: Recorder, n_steps: int, seed: int | Sequence[int] = 0) -> Outcome:
+        """Makes ``n_steps`` batches of ``population`` candidates; see :class:`~xmass.fit.backend.Backend`."""
+        checks.steps(n_steps)
+        checks.one_objective(problem, self)
+        start = checks.starts(problem)
+        samplers = [_Nevergrad(self, problem, start[k], n_steps, own) for k, own in enumerate(checks.seeds(seed, problem.fits))]
+        return Outcome(tuple(evolve(problem, record, samplers, self.population, n_steps)))
+
+
+class _Nevergrad:
+    """The optimiser of one fit."""
+
+    def __init__(self, backend: NevergradBackend, problem: Problem, start: np.ndarray, n_steps: int, seed: int) -> None:
+        ng = extra("nevergrad", "NevergradBackend")
+        registry = ng.optimizers.registry
+        if backend.optimizer not in registry:
+            raise ValueError(f"nevergrad has no optimiser {backend.optimizer!r}{nearest(backend.optimizer, sorted(registry))}")
+        kind = registry[backend.optimizer]
+        if kind.no_parallelization and backend.population > 1:
+            raise ValueError(
+                f"{backend.optimizer} takes candidates one after the other: use NevergradBackend({backend.optimizer!r}, population=1), or "
+                "one that takes several, such as 'DE'."
+            )
+        self._population = backend.population
+        lower, upper = np.asarray(problem.lower, dtype=np.float64), np.asarray(problem.upper, dtype=np.float64)
+        self._bounded = np.isfinite(lower) & np.isfinite(upper)
+        self._lower, self._upper = lower, upper
+        self._globals = np.random.RandomState(seed % 2**32).get_state()
+        with self._own_globals():
+            boxed, free = self._bounded, ~self._bounded
+            parts = [ng.p.Array(init=start[boxed], lower=lower[boxed], upper=upper[boxed])] if boxed.any() else []
+            parts += [ng.p.Array(init=start[free])] if free.any() else []
+            parametrization = ng.p.Tuple(*parts)
+            parametrization.random_state = np.random.RandomState(seed % 2**32)
+            self._optimizer = kind(parametrization, budget=n_steps * backend.population, num_workers=backend.population)
+        self._asked: list[Any] = []
+
+    @contextmanager
+    def _own_globals(self) -> Iterator[None]:
+        """The global numpy generator in the state of this fit, and afterwards as it was."""
+        outside = np.random.get_state()  # noqa: NPY002  nevergrad draws from it in places
+        np.random.set_state(self._globals)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            self._globals = np.random.get_state()  # noqa: NPY002
+            np.random.set_state(outside)  # noqa: NPY002
+
+    def ask(self) -> np.ndarray:
+        with self._own_globals():
+            self._asked = [self._optimizer.ask() for _ in range(self._population)]
+        c = np.empty((self._population, len(self._bounded)))
+        for row, candidate in zip(c, self._asked, strict=True):
+            parts = list(candidate.value)
+            if self._bounded.any():
+                row[self._bounded] = parts.pop(0)
+            if parts:
+                row[~self._bounded] = parts[0]
+        return np.clip(c, self._lower, self._upper)
+
+    def tell(self, losses: np.ndarray) -> None:
+        with self._own_globals():
+            for candidate, loss in zip(self._asked, losses[:, 0], strict=True):
+                self._optimizer.tell(candidate, float(loss))
+
+    def ended(self) -> Ending | None:
+        return None
