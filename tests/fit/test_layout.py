@@ -1,5 +1,7 @@
 """The flat vector: names, both spaces, labels, held entries."""
 
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -201,3 +203,20 @@ def test_held_entries_are_refused_where_a_transform_mixes_them():
     by_fit = xr.DataArray([[0.0, 1.0, 1.0], [0.5, 1.0, 2.0]], dims=("subject", "region"))
     with pytest.raises(ValueError, match="differs between fits where it is held"):
         layout_of({"a": (Param(by_fit), REGION)}, fits={"subject": np.arange(2)}, free={"a": np.array([False, True, True])})
+
+
+@hypothesis.given(
+    labels=st.permutations(["L", "R", "M", "Q"]),
+    low=st.floats(-5, 5),
+    width=st.floats(1e-3, 1e3),
+    parts=st.lists(st.floats(0.01, 0.99), min_size=4, max_size=4),
+    transform=st.sampled_from([None, "log"]),
+)
+def test_any_values_between_any_bounds_come_back_under_their_labels(labels, low, width, parts, transform):
+    low = abs(low) + 1e-3 if transform == "log" else low
+    given = xr.DataArray(low + width * np.array(parts), dims="region", coords={"region": labels})
+    layout = layout_of({"a": (Param(given, bounds=(low, low + width), transform=transform), {"region": np.array(["L", "M", "Q", "R"])})})
+    expected = given.sel(region=["L", "M", "Q", "R"])
+    for space in ("box", "free"):
+        # 1e-9: a value 1e-2 widths from a bound of size 5 and a width of 1e-3 has lost that many of 16 digits
+        np.testing.assert_allclose(values(layout, layout.start(space), space)["a"], expected, rtol=1e-9, atol=1e-12)
