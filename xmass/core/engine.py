@@ -161,15 +161,24 @@ def _finite(program: Program, carry: Carry) -> jax.Array:
 
 # ------------------------------------------------------------------------------------------------------------------ steps
 def take_steps(
-    program: Program, args: dict, carry: Carry, tapes: dict, t0: jax.Array, offset: Any, lo: Any, hi: Any
-) -> tuple[dict, dict, dict, dict]:
+    program: Program,
+    args: dict,
+    carry: Carry,
+    tapes: Any,
+    t0: jax.Array,
+    offset: Any,
+    lo: Any,
+    hi: Any,
+    step: Callable[..., Any] | None = None,
+) -> tuple[dict, dict, dict, Any]:
     """Take the steps ``lo <= q < hi`` of the segment that starts at absolute step ``t0``.
 
-    With Python ints for ``lo`` and ``hi`` all loops have a fixed length, which can be differentiated in reverse.
+    With Python ints for ``lo`` and ``hi`` all loops have a fixed length, which can be differentiated in reverse. ``step`` may take
+    the place of :func:`take_step`, with more than the tapes in theirs.
     """
     draws = driven.draws(program.noises, args, t0, program.segment, program.regions)
     factors = driven.factors(program.noises, args)
-    take = functools.partial(_step, program, args, draws, factors, t0, offset)
+    take = functools.partial(step or take_step, program, args, draws, factors, t0, offset)
     loop = (carry.states, carry.rings, carry.coloured, tapes)
     fixed = isinstance(lo, int)
     loop_kernel = one_kernel if program.width == 1 and not fixed else _call
@@ -228,7 +237,7 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 
 
-def _step(
+def take_step(
     program: Program,
     args: dict,
     draws: dict,
@@ -326,6 +335,15 @@ def _written(program: Program, outs: dict, made: dict[int, Block], t0: jax.Array
         row = jnp.where(block.due, (t0 + program.segment) // period - rows - base // period, scratch)
         outs[str(index)] = lax.dynamic_update_slice_in_dim(outs[str(index)], block.values.astype(outs[str(index)].dtype), row, 0)
     return outs
+
+
+def due(rows: jax.Array, period: int, k: int, first: jax.Array) -> jax.Array:
+    """Of the rows that segments return ``(segment, row, entry, run)``, those that are samples, and room for one more."""
+    count = rows.shape[0]
+    if period <= k:
+        return rows.reshape(-1, *rows.shape[2:])
+    sample = (first * jnp.int32(k)) // period + 1 + np.arange(count * k // period + 1, dtype=np.int32)
+    return rows[jnp.clip(sample * period // k - 1 - first, 0, count - 1), 0]
 
 
 def advance_node(

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from xmass.core import engine
+from xmass.core import adjoint, engine
 from xmass.core.program import Carry, Program
+from xmass.core.signal import contracted
 
 
 class Simulated(NamedTuple):
@@ -32,19 +33,19 @@ class Simulated(NamedTuple):
 
 
 class _Span(NamedTuple):
-    """Segments ``first`` to ``first + count``, each from step ``lo`` to ``hi`` of itself."""
+    """Segments ``first`` to ``first + segments``, each from step ``lo`` to ``hi`` of itself."""
 
     first: int
-    count: int
+    segments: int
     lo: int
     hi: int
 
 
 class _Part(NamedTuple):
-    """Rows ``(stretch, row, entry, run)`` of the recorded series, from stretches of ``count`` segments of which the first is ``first``."""
+    """Rows ``(stretch, row, entry, run)`` of the recorded series, from stretches of ``segments`` of which the first is ``first``."""
 
     first: int
-    count: int
+    segments: int
     rows: dict[int, jax.Array]
 
 
@@ -58,6 +59,7 @@ def simulate(
     keep: int,
     memory: float | None = None,
     window: int | None = None,
+    forward: bool = False,
 ) -> Simulated:
     """The runs of a tile from absolute step ``start`` to ``stop``, as a function that JAX can trace and differentiate.
 
@@ -74,6 +76,8 @@ def simulate(
     window : int, optional
         Truncated derivative: what happened more than about this many steps ago counts as given. States and histories are cut at the end of
         the segment that completes each window; observers are not cut.
+    forward : bool
+        For derivatives in forward mode (``jax.jvp``, ``jax.jacfwd``), which the faster reverse mode excludes.
 
     Returns
     -------
@@ -85,12 +89,20 @@ def simulate(
     origin = start // k
     short = (-(-stop // k) - origin) * k
     args = {**args, "stimulus": {n: _padded(v, short) for n, v in args["stimulus"].items()}}
-    take = functools.partial(_stretch, program, args, origin=origin, keep=keep, window=window)
     made: list[_Part] = []
-    for span in _spans(start, stop, k):
-        plan = _checkpoints(program, carry, span, memory)
-        carry, rows = _run(take, carry, span, plan)
-        made += rows
+    plan = None if program.remembered or window is not None or forward else adjoint.transpose(program, args["projections"])
+    if plan is not None:
+        carry = adjoint.compact(program, carry, jnp.int32(start))
+        for span in _spans(start, stop, k):
+            for turns in _turns(program, carry, span, memory):
+                carry, rows = adjoint.run(program, plan, turns, origin, keep)(carry, args)
+                made.append(_Part(turns.first, turns.segments, rows))
+        carry = adjoint.whole(program, carry, jnp.int32(stop))
+    else:
+        take = functools.partial(_stretch, program, args, origin=origin, keep=keep, window=window)
+        for span in _spans(start, stop, k):
+            carry, parts = _run(take, carry, span, _checkpoints(program, carry, span, memory))
+            made += parts
     ended = engine.finish(program, carry, {n: v for n, v in args.items() if n != "stimulus"}, jnp.int32(stop))
     return Simulated(
         {i: _samples(made, i, program.nodes[i].period, k, stop, keep) for i in program.recorded},
@@ -131,7 +143,7 @@ _INTERMEDIATES = 12
 
 def _checkpoints(program: Program, carry: Carry, span: _Span, memory: float | None) -> _Checkpoints:
     """Where to save: everything where memory allows, else the start of each segment, else stretches of about the root of their number."""
-    count = span.count
+    count = span.segments
     if memory is not None:
         size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(carry))
         state = program.regions * program.width * jnp.dtype(program.dtype).itemsize * len(program.model.states)
@@ -147,15 +159,35 @@ def _checkpoints(program: Program, carry: Carry, span: _Span, memory: float | No
     return _Checkpoints(min(near, key=lambda m: abs(m - root), default=root), True, True)
 
 
+def _turns(program: Program, carry: Carry, span: _Span, memory: float | None) -> list[adjoint.Turns]:
+    """The stretches of a span: as many segments in each as make what is saved least, or more where memory allows."""
+    count = span.segments
+    item = program.regions * program.width * jnp.dtype(program.dtype).itemsize
+    observers = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(carry.observers))
+    start = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(carry))
+    step = item * (len(program.model.states) + 2 * len(contracted(program)) + len(program.tapes) + len(jax.tree.leaves(carry.coloured)))
+    segment = program.segment * step + observers
+    least = max(math.sqrt(count * start / segment), 1.0)
+    length = least
+    if memory is not None:  # length * segment + count / length * start = memory, the larger root
+        inside = memory**2 - 4.0 * segment * count * start
+        length = max(least, (memory + math.sqrt(inside)) / (2.0 * segment)) if inside > 0 else least
+    times = max(round(count / length), 1)
+    length = -(-count // times)
+    times, rest = divmod(count, length)
+    made = [adjoint.Turns(span.first, length, times, span.lo, span.hi)]
+    return made + ([adjoint.Turns(span.first + times * length, rest, 1, span.lo, span.hi)] if rest else [])
+
+
 def _run(take: Any, carry: Carry, span: _Span, plan: _Checkpoints) -> tuple[Carry, list[_Part]]:
     """All segments of a span, stretch by stretch."""
-    turns, rest = divmod(span.count, plan.length)
+    turns, rest = divmod(span.segments, plan.length)
     parts = []
     for first, count, times in ((span.first, plan.length, turns), (span.first + turns * plan.length, rest, 1)):
         body = functools.partial(take, count=count, lo=span.lo, hi=span.hi, again=plan.segments)
         if count and times:
-            body = jax.checkpoint(body, prevent_cse=False) if plan.stretches else body
-            carry, rows = lax.scan(body, carry, first + count * np.arange(times, dtype=np.int32))
+            turn = jax.checkpoint(body, prevent_cse=False) if plan.stretches else body
+            carry, rows = lax.scan(turn, carry, first + count * np.arange(times, dtype=np.int32))
             parts.append(_Part(first, count, rows))
     return carry, parts
 
@@ -187,7 +219,7 @@ def _stretch(
     stimulus = {n: lax.dynamic_slice_in_dim(v, place, count * k) for n, v in args["stimulus"].items()}
     numbers = first + np.arange(count, dtype=np.int32)
     carry, made = lax.scan(body, carry, (numbers, {n: v.reshape(count, k, *v.shape[1:]) for n, v in stimulus.items()}))
-    return carry, {i: _due(rows, program.nodes[i].period, k, first) for i, rows in made.items()}
+    return carry, {i: engine.due(rows, program.nodes[i].period, k, first) for i, rows in made.items()}
 
 
 def _segment(
@@ -210,15 +242,6 @@ def _cut(carry: Carry, where: jax.Array) -> Carry:
     return cut._replace(observers=carry.observers)
 
 
-def _due(rows: jax.Array, period: int, k: int, first: jax.Array) -> jax.Array:
-    """Of the rows that segments return ``(segment, row, entry, run)``, those that are samples, and room for one more."""
-    count = rows.shape[0]
-    if period <= k:
-        return rows.reshape(-1, *rows.shape[2:])
-    sample = (first * jnp.int32(k)) // period + 1 + np.arange(count * k // period + 1, dtype=np.int32)
-    return rows[jnp.clip(sample * period // k - 1 - first, 0, count - 1), 0]
-
-
 def _samples(parts: list[_Part], node: int, period: int, k: int, stop: int, keep: int) -> jax.Array:
     """The samples after the transient of a series that was made stretch by stretch."""
     wanted = np.arange(keep // period + 1, stop // period + 1)
@@ -227,8 +250,8 @@ def _samples(parts: list[_Part], node: int, period: int, k: int, stop: int, keep
     every, offset = [], 0
     for part in parts:
         rows = part.rows[node]
-        turn = (segment - part.first) // part.count
-        place = offset + turn * rows.shape[1] + wanted - (part.first + turn * part.count) * k // period - 1
+        turn = (segment - part.first) // part.segments
+        place = offset + turn * rows.shape[1] + wanted - (part.first + turn * part.segments) * k // period - 1
         places = np.where((turn >= 0) & (turn < len(rows)), place, places)
         every.append(rows.reshape(-1, *rows.shape[2:]))
         offset += rows.shape[0] * rows.shape[1]

@@ -125,13 +125,18 @@ def ring_values(program: Program, args: dict, sources: dict[str, jax.Array], *, 
     return found
 
 
+def sent_values(program: Program, args: dict, states: dict) -> dict[str, jax.Array]:
+    """What regions in these states send: for each ring ``(region, run)``, or with axes before these as the states have them."""
+    model = bound(program.model, "", args["params"])
+    shape = (*next(iter(states.values())).shape[:-2], program.regions, program.width)
+    sources = program.delayed_sources
+    values = {s: jnp.broadcast_to(source_value(model, s, states), shape).astype(jnp.dtype(program.dtype)) for s in sources}
+    return ring_values(program, args, values)
+
+
 def write_rings(program: Program, args: dict, states: dict, rings: dict, slot: jax.Array) -> dict:
     """Put what is sent after a step into every ring that delayed couplings read."""
     if program.delay is None:
         return rings
-    model = bound(program.model, "", args["params"])
-    shape = (program.regions, program.width)
-    sources = program.delayed_sources
-    values = {s: jnp.broadcast_to(source_value(model, s, states), shape).astype(jnp.dtype(program.dtype)) for s in sources}
     history = program.delay.history
-    return rings | {key: delay.write(rings[key], sent, slot, history) for key, sent in ring_values(program, args, values).items()}
+    return rings | {key: delay.write(rings[key], sent, slot, history) for key, sent in sent_values(program, args, states).items()}

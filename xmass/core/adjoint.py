@@ -1,0 +1,680 @@
+"""The derivative of a run, backwards in time: what each step did to the next is transposed by hand.
+
+The transposed sum over delayed edges is a sum of the same form: what a region sent at time u was read at time u + d, so its derivative
+is the sum of ``weight * m(u + d)`` over the edges that leave it, where ``m`` is the derivative of what arrived. With ``m`` kept in rows
+of memory as the history is, this is one contiguous slice per edge and block, by the kernel of the forward run; nothing is scattered.
+The derivative of one step alone is JAX's. States and sums of a stretch of steps are saved while it is simulated again.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from xmass.core import delay, driven, engine
+from xmass.core.delay import Level
+from xmass.core.kernel import one_kernel
+from xmass.core.program import Carry, Program
+from xmass.core.signal import contracted, sent_values
+
+Tree = Any
+
+
+class Transposed(NamedTuple):
+    """One level of a projection with its edges sorted by the region that sends."""
+
+    level: Level
+    inverse: np.ndarray
+    receiver: list[np.ndarray]
+    """Of each group ``(turn, edge, sender)`` the region that receives."""
+    place: list[np.ndarray]
+    """Where the weight of the edge is among those of the forward groups, one after the other; -1 pads."""
+
+
+def transpose(program: Program, projections: Sequence[dict]) -> list[list[Transposed]] | None:
+    """The edges of every projection by sender; None where that is not known because the delays are traced."""
+    found: list[list[Transposed]] = []
+    for kind, arrays in zip(program.projections, projections, strict=True):
+        levels: list[Transposed] = []
+        if kind.delay is not None:
+            for level, own in zip(kind.delay.levels, arrays["delayed"], strict=True):
+                if any(isinstance(x, jax.core.Tracer) for x in (*own["base"], own["inverse"])):
+                    return None
+                levels.append(_transposed(program, kind.delay.row, level, own))
+        found.append(levels)
+    return found
+
+
+def _transposed(program: Program, row: int, level: Level, arrays: dict) -> Transposed:
+    n = program.regions
+    order = np.argsort(np.asarray(arrays["inverse"]))
+    senders, receivers = [], []
+    for base, (_, targets) in zip(arrays["base"], level.groups, strict=True):
+        start = np.asarray(base).astype(np.int64) // program.width
+        senders.append(np.where(start > 0, start // row, -1).ravel())
+        receivers.append(np.broadcast_to(order[:targets], start.shape).ravel())
+    sender = np.concatenate([*senders, np.empty(0, np.int64)])
+    receiver = np.concatenate([*receivers, np.empty(0, np.int64)])
+    places = np.flatnonzero(sender >= 0)
+    pair = sender[places] * n + receiver[places]
+    by_pair = np.argsort(pair, kind="stable")
+    places, pair = places[by_pair], pair[by_pair]
+    kind = np.arange(len(pair)) - np.searchsorted(pair, pair)  # edges of one pair that differ in their delay, one after the other
+    where = np.full((int(kind.max(initial=0)) + 1, n, n), -1)
+    where[kind, pair // n, pair % n] = places
+    mirrored, (rows, tables) = delay._group(where >= 0, level.block)
+    inverse = np.empty(n, np.int32)
+    inverse[rows] = np.arange(n, dtype=np.int32)
+    place, receives = [], []
+    for table in tables:
+        k, receiver = np.divmod(np.maximum(table, 0), n)
+        found = where[k, rows[: table.shape[2]][None, None, :], receiver]
+        place.append(np.where(table >= 0, found, -1).astype(np.int32))
+        receives.append(receiver.astype(np.int32))
+    return Transposed(mirrored, inverse, receives, place)
+
+
+# ------------------------------------------------------------------------------------------------------------------ a stretch
+class Stretch(NamedTuple):
+    """Sizes of a stretch: ``segments`` of them, each from step ``lo`` to ``hi``."""
+
+    segments: int
+    lo: int
+    hi: int
+
+    @property
+    def steps(self) -> int:
+        return self.segments * (self.hi - self.lo)
+
+
+class Given(NamedTuple):
+    """Arguments of a run and those numbers among them that are differentiated, by their place in ``jax.tree.leaves(args)``."""
+
+    args: dict
+    varied: dict[int, jax.Array]
+
+    def filled(self, varied: dict[int, jax.Array]) -> dict:
+        """The arguments with other numbers in those places."""
+        leaves, tree = jax.tree.flatten(self.args)
+        return jax.tree.unflatten(tree, [varied.get(i, x) for i, x in enumerate(leaves)])
+
+
+class Saved(NamedTuple):
+    """What a stretch leaves for its derivative, segment by segment and step by step."""
+
+    states: dict[str, jax.Array]
+    coloured: dict[str, dict[str, jax.Array]]
+    sums: dict[tuple[str, int], jax.Array]
+    """What arrives at a step; with stages ahead also at the step after the last."""
+
+
+def record(program: Program, args: dict, carry: Carry, first: jax.Array, stimulus: dict, sizes: Stretch) -> tuple[Carry, Saved, dict]:
+    """Simulate a stretch and save it; also its tapes ``(segment, step, region, run)``."""
+    k, shape = program.segment, (program.regions, program.width)
+    dtype = jnp.dtype(program.dtype)
+
+    def zeros(rows: int) -> jax.Array:
+        return jnp.zeros((rows, *shape), dtype)
+
+    def segment(carry: Carry, given: tuple[jax.Array, dict]) -> tuple[Carry, tuple[Saved, dict]]:
+        number, rows = given
+        saved = Saved(
+            {n: zeros(k) for n in carry.states},
+            jax.tree.map(lambda _: zeros(k), carry.coloured),
+            {pair: zeros(k + program.ahead) for pair in contracted(program)},
+        )
+        tapes = {name: zeros(k) for name in program.tapes}
+        own = {**args, "stimulus": rows}
+        lo, hi = jnp.int32(sizes.lo), jnp.int32(sizes.hi)
+        states, rings, coloured, (tapes, saved) = engine.take_steps(
+            program, own, carry, (tapes, saved), number * jnp.int32(k), 0, lo, hi, _recorded
+        )
+        return Carry(states, rings, coloured, ()), (saved, tapes)
+
+    numbers = first + np.arange(sizes.segments, dtype=np.int32)
+    carry, (saved, tapes) = lax.scan(segment, carry._replace(observers=()), (numbers, stimulus))
+    return carry, saved, tapes
+
+
+def _recorded(
+    program: Program, args: dict, draws: dict, factors: dict, t0: Any, offset: Any, q: Any, loop: tuple, sums: dict | None, column: Any
+) -> tuple:
+    """One step that first writes down what it starts from."""
+    states, rings, coloured, (tapes, saved) = loop
+
+    def put(rows: jax.Array, value: jax.Array, row: Any) -> jax.Array:
+        return lax.dynamic_update_index_in_dim(rows, value, row, 0)
+
+    arrived = dict(saved.sums)
+    for pair in arrived:
+        for ahead in range(program.ahead + 1):
+            now = lax.dynamic_index_in_dim(sums[pair], column + ahead, 1, keepdims=False)  # type: ignore[index]
+            arrived[pair] = put(arrived[pair], now, q + ahead)
+    saved = Saved(
+        {n: put(rows, states[n], q) for n, rows in saved.states.items()},
+        jax.tree.map(lambda rows, value: put(rows, value, q), saved.coloured, coloured),
+        arrived,
+    )
+    states, rings, coloured, tapes = engine.take_step(
+        program, args, draws, factors, t0, offset, q, (states, rings, coloured, tapes), sums, column
+    )
+    return states, rings, coloured, (tapes, saved)
+
+
+# ------------------------------------------------------------------------------------------------------------------ one step
+class Ends(NamedTuple):
+    """What a step hands on: states, noises, rows of the tapes, and what is sent. Also the derivatives of these."""
+
+    states: dict[str, jax.Array]
+    coloured: dict[str, dict[str, jax.Array]]
+    tapes: dict[str, jax.Array]
+    sent: dict[str, jax.Array]
+
+
+def _step(program: Program, args: dict, factors: dict, row: dict, states: dict, coloured: dict, sums: dict) -> Ends:
+    """One step as a function of what it starts from; ``row`` has its random numbers and stimuli, ``sums`` are ``(stage, region, run)``."""
+    shape, zero = (1, program.regions, program.width), jnp.int32(0)
+    own = {**args, "stimulus": {n: x[None] for n, x in row["stimulus"].items()}}
+    draws = {path: x[None] for path, x in row["draws"].items()}
+    tapes = {name: jnp.zeros(shape, jnp.dtype(program.dtype)) for name in program.tapes}
+    arrived = {pair: jnp.moveaxis(x, 0, 1) for pair, x in sums.items()}
+    states, _, coloured, tapes = engine.take_step(program, own, draws, factors, zero, 0, zero, (states, {}, coloured, tapes), arrived, zero)
+    sent = sent_values(program, args, states) if program.delay is not None else {}
+    return Ends(states, coloured, {n: rows[0] for n, rows in tapes.items()}, sent)
+
+
+# ------------------------------------------------------------------------------------------------------------------ backwards
+class Cotangent(NamedTuple):
+    """Derivatives with respect to what a stretch ends with, and with respect to what it begins with."""
+
+    states: dict[str, jax.Array]
+    past: dict[str, jax.Array]
+    """Of what was sent ``(region, history, run)``, the newest last."""
+    coloured: dict[str, dict[str, jax.Array]]
+
+
+class Reader(NamedTuple):
+    """Where the derivatives of what arrived are kept in memory, and the groups of edges that read them."""
+
+    width: int
+    arrays: dict[tuple[str, int], list[dict]]
+    levels: dict[tuple[str, int], list[Level]]
+
+
+def backward(
+    program: Program,
+    given: Given,
+    plan: list[list[Transposed]],
+    saved: Saved,
+    past: dict[str, jax.Array],
+    first: jax.Array,
+    stimulus: dict,
+    after: Cotangent,
+    tapes: dict[str, jax.Array],
+    sizes: Stretch,
+) -> tuple[Cotangent, dict[int, jax.Array]]:
+    """Derivatives with respect to the start of a stretch and to what is varied, from those of its end and of its tapes.
+
+    ``past`` is what was sent before the stretch ``(region, history, run)``.
+    """
+    k, args = program.segment, given.args
+    history = program.delay.history if program.delay is not None else 0
+    local, weights, rows_of = _places(program, given)
+    reader = _reader(program, args, plan, sizes, history)
+    shape, dtype = (program.regions, program.width), jnp.dtype(program.dtype)
+    arrivals = {pair: jnp.zeros((program.regions, reader.width, program.width), dtype) for pair in contracted(program)}
+    pending = {pair: jnp.zeros(shape, dtype) for pair in arrivals}
+    factors = driven.factors(program.noises, args)
+    totals = {i: jnp.zeros_like(given.varied[i]) for i in local}
+
+    def segment(loop: tuple, own: tuple) -> tuple[tuple, dict[str, jax.Array]]:
+        states, coloured, arrivals, pending, totals = loop
+        index, number, saved, stimulus, tapes = own
+        draws = driven.draws(program.noises, args, number * jnp.int32(k), k, program.regions)
+        rows = {"stimulus": stimulus, "draws": draws}
+        ends = Ends(
+            {n: jnp.zeros((k, *shape), dtype) for n in states},
+            jax.tree.map(lambda _: jnp.zeros((k, *shape), dtype), coloured),
+            {},
+            {key: jnp.zeros((k, *shape), dtype) for key in past},
+        )
+        loop = (Ends(states, coloured, {}, {}), arrivals, pending, ends)
+        at = functools.partial(_back, program, args, factors, rows, saved, tapes, after.past, index, sizes)
+        last, arrivals, pending, ends = _blocks_back(program, reader, at, index, sizes, loop)
+        made = _varied_by(program, given, {i: given.varied[i] for i in local}, rows_of, rows, saved, ends._replace(tapes=tapes), sizes)
+        totals = {i: totals[i] + made[0][i] for i in local}
+        return (last.states, last.coloured, arrivals, pending, totals), made[1]
+
+    numbers = first + np.arange(sizes.segments, dtype=np.int32)
+    own = (np.arange(sizes.segments, dtype=np.int32), numbers, saved, stimulus, tapes)
+    loop = (after.states, after.coloured, arrivals, pending, totals)
+    (states, coloured, arrivals, pending, totals), drives = lax.scan(segment, loop, own, reverse=True)
+    if program.ahead:
+        arrivals = {pair: _put(x, pending[pair], jnp.int32(history)) for pair, x in arrivals.items()}
+    before = {key: _earlier(after.past[key], sizes.steps) for key in after.past}
+    for pair in arrivals:
+        for level, own_arrays in zip(reader.levels[pair], reader.arrays[pair], strict=True):
+            found = delay.contract(arrivals[pair], jnp.int32(0), Level(history, level.groups), own_arrays, 0)
+            before[pair[0]] = before[pair[0]] + found[:, :history]
+    totals |= _weights(program, given, weights, saved, past, arrivals, sizes)
+    totals |= {i: drives[name] for i, name in rows_of.items()}
+    return Cotangent(states, before, coloured), totals
+
+
+def _places(program: Program, given: Given) -> tuple[list[int], dict[int, tuple[int, int, int]], dict[int, str]]:
+    """Which varied numbers a step reads itself, which are weights of delayed edges (projection, level, group) and which are stimuli."""
+    local, weights, rows = [], {}, {}
+    for i, (path, _) in enumerate(jax.tree_util.tree_leaves_with_path(given.args)):
+        if i in given.varied:
+            names = [getattr(p, "key", getattr(p, "idx", None)) for p in path]
+            if names[0] == "stimulus":
+                rows[i] = names[1]
+            elif names[0] == "projections" and names[2] == "delayed":
+                weights[i] = (names[1], names[3], names[5])
+            else:
+                local.append(i)
+    return local, weights, rows
+
+
+def _reader(program: Program, args: dict, plan: list[list[Transposed]], sizes: Stretch, history: int) -> Reader:
+    """Index and weight arrays of the transposed sums. Column ``history + t`` of the memory has what arrived at step t of the stretch."""
+    width = 2 * history + sizes.steps + 5 + delay._LANES // program.width
+    arrays: dict[tuple[str, int], list[dict]] = {}
+    levels: dict[tuple[str, int], list[Level]] = {}
+    for pair in contracted(program):
+        shape, given = program.projections[pair[1]].delay, args["projections"][pair[1]]["delayed"]
+        levels[pair] = [t.level for t in plan[pair[1]]]
+        arrays[pair] = []
+        for own, mirrored in zip(given, plan[pair[1]], strict=True):
+            late = [history - (b.astype(jnp.int32) // program.width) % shape.row for b in map(jnp.asarray, own["base"])]  # type: ignore[union-attr]
+            steps = jnp.concatenate([x.ravel() for x in late] or [jnp.zeros(0, jnp.int32)])
+            weight = jnp.concatenate([x.ravel() for x in own["weight"]] or [jnp.zeros(0, jnp.dtype(program.dtype))])
+            base, value = [], []
+            for receiver, place in zip(mirrored.receiver, mirrored.place, strict=True):
+                d = jnp.where(place >= 0, steps[np.maximum(place, 0)], 0)
+                base.append(((receiver * width + 1 + d) * program.width).astype(jnp.uint32))
+                value.append(jnp.where(place >= 0, weight[np.maximum(place, 0)], 0.0))
+            arrays[pair].append({"base": base, "weight": value, "inverse": jnp.asarray(mirrored.inverse)})
+    return Reader(width, arrays, levels)
+
+
+def _blocks_back(program: Program, reader: Reader, at: Any, index: jax.Array, sizes: Stretch, loop: tuple) -> tuple:
+    """All steps of a segment from the last to the first, in blocks whose transposed sums are read at once."""
+    kernel = one_kernel if program.width == 1 else engine._call
+    if program.delay is None:
+        lo, hi = jnp.int32(0), jnp.int32(sizes.hi - sizes.lo)
+        return kernel(lambda lo, hi, loop: lax.fori_loop(lo, hi, lambda j, c: at(hi - 1 - j, None, None, c), loop), lo, hi, loop)
+    history, blocks = program.delay.history, [level.block for level in program.delay.levels]
+    base = index * jnp.int32(sizes.hi - sizes.lo)
+
+    def cut(depth: int, start: Any, end: Any, loop: tuple, outer: tuple[dict, Any] | None) -> tuple:
+        turns = -((start - end) // blocks[depth])
+
+        def turn(i: jax.Array, c: tuple) -> tuple:
+            last = end - i * blocks[depth]
+            return block(depth, jnp.maximum(last - blocks[depth], start), last, c, outer)
+
+        return lax.fori_loop(jnp.int32(0), turns, turn, loop)
+
+    def block(depth: int, start: Any, end: Any, loop: tuple, outer: tuple[dict, Any] | None) -> tuple:
+        sums = {}
+        for pair, arrivals in loop[1].items():
+            before = None if outer is None else lax.dynamic_slice_in_dim(outer[0][pair], start - outer[1], blocks[depth], axis=1)
+            level, arrays = reader.levels[pair][depth], reader.arrays[pair][depth]
+            if level.groups or before is None:
+                part = delay.contract(arrivals, base + start + history, level, arrays, 0)
+                before = part if before is None else part[:, : blocks[depth]] + before
+            sums[pair] = before
+        if depth > 0:
+            return cut(depth - 1, start, end, loop, (sums, start))
+        return kernel(
+            lambda start, end, sums, loop: lax.fori_loop(
+                jnp.int32(0), end - start, lambda j, c: at(end - 1 - j, sums, end - 1 - j - start, c), loop
+            ),
+            start,
+            end,
+            sums,
+            loop,
+        )
+
+    return cut(len(blocks) - 1, jnp.int32(0), jnp.int32(sizes.hi - sizes.lo), loop, None)
+
+
+def _back(
+    program: Program,
+    args: dict,
+    factors: dict,
+    rows: dict,
+    saved: Saved,
+    tapes: dict,
+    later: dict,
+    index: jax.Array,
+    sizes: Stretch,
+    j: jax.Array,
+    sums: dict | None,
+    column: Any,
+    loop: tuple,
+) -> tuple:
+    """One step backwards, number ``j`` of those of its segment that are taken."""
+    last, arrivals, pending, ends = loop
+    q = j + sizes.lo
+    t = index * jnp.int32(sizes.hi - sizes.lo) + j
+
+    def row(x: jax.Array) -> jax.Array:
+        return lax.dynamic_index_in_dim(x, q, 0, keepdims=False)
+
+    sent = {}
+    for key, x in later.items():
+        history = x.shape[1]
+        place = t + 1 - sizes.steps + history - 1
+        then = lax.dynamic_index_in_dim(x, jnp.maximum(place, 0), 1, keepdims=False)
+        sent[key] = jnp.where(place >= 0, then, jnp.zeros_like(then))
+    for pair in arrivals:
+        sent[pair[0]] = sent[pair[0]] + lax.dynamic_index_in_dim(sums[pair], column, 1, keepdims=False)  # type: ignore[index]
+    given = Ends(last.states, last.coloured, {n: row(x) for n, x in tapes.items()}, sent)
+    step = functools.partial(_step, program, args, factors, jax.tree.map(row, rows))
+    arrived = {pair: lax.dynamic_slice_in_dim(x, q, program.ahead + 1, 0) for pair, x in saved.sums.items()}
+    _, pull = jax.vjp(step, {n: row(x) for n, x in saved.states.items()}, jax.tree.map(row, saved.coloured), arrived)
+    states, coloured, found = pull(given)
+    history = program.delay.history if program.delay is not None else 0
+    arrivals, pending = dict(arrivals), dict(pending)
+    for pair, x in found.items():
+        if program.ahead:
+            arrivals[pair] = _put(arrivals[pair], pending[pair] + x[1], t + 1 + history)
+            pending[pair] = x[0]
+        else:
+            arrivals[pair] = _put(arrivals[pair], x[0], t + history)
+
+    def put(rows: jax.Array, value: jax.Array) -> jax.Array:
+        return lax.dynamic_update_index_in_dim(rows, value, q, 0)
+
+    ends = Ends(
+        {n: put(x, last.states[n]) for n, x in ends.states.items()},
+        jax.tree.map(put, ends.coloured, last.coloured),
+        {},
+        {key: put(x, sent[key]) for key, x in ends.sent.items()},
+    )
+    return Ends(states, coloured, {}, {}), arrivals, pending, ends
+
+
+def _put(memory: jax.Array, value: jax.Array, column: jax.Array) -> jax.Array:
+    zero = jnp.zeros((), column.dtype)
+    return lax.dynamic_update_slice(memory, value[:, None, :], (zero, column, zero))
+
+
+def _earlier(past: jax.Array, steps: int) -> jax.Array:
+    """The part of what was sent that a stretch of so many steps had before it."""
+    history = past.shape[1]
+    if steps >= history:
+        return jnp.zeros_like(past)
+    return jnp.concatenate([jnp.zeros_like(past[:, :steps]), past[:, : history - steps]], axis=1)
+
+
+def _varied_by(
+    program: Program,
+    given: Given,
+    local: dict[int, jax.Array],
+    rows_of: dict[int, str],
+    rows: dict,
+    saved: Saved,
+    ends: Ends,
+    sizes: Stretch,
+) -> tuple[dict[int, jax.Array], dict[str, jax.Array]]:
+    """Derivatives with respect to what the steps of a segment read themselves, all steps at once; and to their stimuli, step by step."""
+    if not local and not rows_of:
+        return {}, {}
+    inside = slice(sizes.lo, sizes.hi)
+    drives = {name: rows["stimulus"][name] for name in rows_of.values()}
+
+    def steps(local: dict, drives: dict) -> Ends:
+        args = given.filled({**given.varied, **local})
+        factors = driven.factors(program.noises, args)
+
+        def one(drive: dict, rows: dict, states: dict, coloured: dict, sums: dict) -> Ends:
+            rows = {**rows, "stimulus": {**rows["stimulus"], **drive}}
+            return _step(program, args, factors, rows, states, coloured, sums)
+
+        count = next(iter(saved.states.values())).shape[0]
+        stages = {p: jnp.stack([x[i : i + count] for i in range(program.ahead + 1)], axis=1) for p, x in saved.sums.items()}
+        inputs = (drives, rows, saved.states, saved.coloured, stages)
+        return jax.vmap(one)(*jax.tree.map(lambda x: x[inside], inputs))
+
+    _, pull = jax.vjp(steps, local, drives)
+    return pull(jax.tree.map(lambda x: x[inside], ends))
+
+
+def _weights(
+    program: Program,
+    given: Given,
+    weights: dict[int, tuple[int, int, int]],
+    saved: Saved,
+    past: dict[str, jax.Array],
+    arrivals: dict[tuple[str, int], jax.Array],
+    sizes: Stretch,
+) -> dict[int, jax.Array]:
+    """Derivatives with respect to weights of delayed edges: what arrived against what was sent, summed over the steps of a stretch."""
+    if not weights:
+        return {}
+    width, steps = program.width, sizes.steps
+    history = program.delay.history  # type: ignore[union-attr]
+    states = {n: x[:, sizes.lo : sizes.hi].reshape(steps, *x.shape[2:]) for n, x in saved.states.items()}
+    sent = sent_values(program, given.args, states)
+    totals: dict[int, jax.Array] = {}
+    # What was sent at step u of the stretch is in column ``u + history - 1``; the newest of the past is that of step 0.
+    chunk = 256
+    for key, index in contracted(program):
+        rows = jnp.concatenate(
+            [past[key], jnp.moveaxis(sent[key][1:], 0, 1), jnp.zeros((program.regions, chunk + 2, width), past[key].dtype)], axis=1
+        )
+        long = rows.shape[1]
+        flat = rows.reshape(-1)
+        for i, (projection, level, group) in weights.items():
+            if projection != index:
+                continue
+            shape = program.projections[index].delay
+            own = given.args["projections"][index]["delayed"][level]
+            base = jnp.asarray(own["base"][group]).astype(jnp.int32) // width
+            late = history - base % shape.row  # type: ignore[union-attr]
+            starts = (((base // shape.row) * long + history - 1 - late) * width).astype(jnp.uint32)  # type: ignore[union-attr]
+            starts = jnp.where(base > 0, starts, 0)
+            receivers = jnp.argsort(own["inverse"])[: base.shape[2]]
+            arrived = arrivals[key, index][receivers, history : history + steps + 1]
+            arrived = jnp.pad(arrived, ((0, 0), (0, -(steps + 1) % chunk), (0, 0))).reshape(len(receivers), -1, chunk * width)
+
+            def part(total: jax.Array, number: jax.Array, starts: Any = starts, arrived: Any = arrived, flat: Any = flat) -> tuple:
+                own = lax.dynamic_index_in_dim(arrived, number, 1, keepdims=False)
+                offset = (number * (chunk * width)).astype(jnp.uint32)
+
+                def edge(_: None, start: jax.Array) -> tuple[None, jax.Array]:
+                    return None, (delay._slices(flat, start + offset, chunk * width) * own).sum(axis=1)
+
+                found = lax.scan(edge, None, starts.reshape(-1, starts.shape[2]))[1]
+                return total + found.reshape(starts.shape), None
+
+            number = np.arange(arrived.shape[1], dtype=np.int32)
+            totals[i] = lax.scan(part, totals.get(i, jnp.zeros_like(given.varied[i])), number)[0]
+    return totals
+
+
+# ------------------------------------------------------------------------------------------------------------------ a run
+class Turns(NamedTuple):
+    """``times`` stretches of ``segments`` segments from segment ``first`` on, each segment from step ``lo`` to ``hi``."""
+
+    first: int
+    segments: int
+    times: int
+    lo: int
+    hi: int
+
+
+def compact(program: Program, carry: Carry, step: jax.Array) -> Carry:
+    """A carry with histories ``(region, history, run)`` from oldest to newest in place of rings."""
+    if program.delay is None:
+        return carry
+    history = program.delay.history
+    slot = lax.rem(step, jnp.int32(history))
+    return carry._replace(rings={key: delay.read_past(ring, slot, history) for key, ring in carry.rings.items()})
+
+
+def whole(program: Program, carry: Carry, step: jax.Array) -> Carry:
+    """The carry that :func:`compact` made smaller."""
+    if program.delay is None:
+        return carry
+    slot = lax.rem(step, jnp.int32(program.delay.history))
+    return carry._replace(rings={key: delay.empty_ring(past, program.delay, slot) for key, past in carry.rings.items()})
+
+
+def run(program: Program, plan: list[list[Transposed]], turns: Turns, origin: int, keep: int) -> Any:
+    """The function from a compact carry and arguments to the carry after these stretches and the rows of the recorded series."""
+    k, sizes = program.segment, Stretch(turns.segments, turns.lo, turns.hi)
+    firsts = turns.first + turns.segments * np.arange(turns.times, dtype=np.int32)
+
+    def start_of(first: jax.Array) -> jax.Array:
+        return first * jnp.int32(k) + jnp.int32(turns.lo)
+
+    def end_of(first: jax.Array) -> jax.Array:
+        return (first + jnp.int32(turns.segments - 1)) * jnp.int32(k) + jnp.int32(turns.hi)
+
+    def rows_of(args: dict, first: jax.Array) -> dict[str, jax.Array]:
+        place = (first - jnp.int32(origin)) * jnp.int32(k)
+        cut = {n: lax.dynamic_slice_in_dim(x, place, turns.segments * k) for n, x in args["stimulus"].items()}
+        return {n: x.reshape(turns.segments, k, *x.shape[1:]) for n, x in cut.items()}
+
+    def simulated(carry: Carry, args: dict, *, save: bool) -> tuple[Carry, dict[int, jax.Array], Any]:
+        """All stretches as the engine takes them; the carries that they start from, if they are saved."""
+        lo, hi = jnp.int32(turns.lo), jnp.int32(turns.hi)
+
+        def stretch(carry: Carry, first: jax.Array) -> tuple[Carry, tuple[dict[int, jax.Array], Any]]:
+            def segment(carry: Carry, given: tuple[jax.Array, dict]) -> tuple[Carry, dict[int, jax.Array]]:
+                t0 = given[0] * jnp.int32(k)
+                tapes = {n: jnp.zeros((k, program.regions, program.width), jnp.dtype(program.dtype)) for n in program.tapes}
+                own = {**args, "stimulus": given[1]}
+                states, rings, coloured, tapes = engine.take_steps(program, own, carry, tapes, t0, 0, lo, hi)
+                observers, blocks = engine.observe(program, own, carry.observers, tapes, t0, turns.lo, turns.hi, keep)
+                return Carry(states, rings, coloured, observers), {i: block.values for i, block in blocks.items()}
+
+            before = compact(program, carry, start_of(first)) if save else None
+            numbers = first + np.arange(turns.segments, dtype=np.int32)
+            carry, made = lax.scan(segment, carry, (numbers, rows_of(args, first)))
+            return carry, ({i: engine.due(rows, program.nodes[i].period, k, first) for i, rows in made.items()}, before)
+
+        carry, (rows, before) = lax.scan(stretch, whole(program, carry, start_of(jnp.int32(turns.first))), firsts)
+        return compact(program, carry, end_of(jnp.int32(firsts[-1]))), rows, before
+
+    @jax.custom_vjp
+    def function(carry: Carry, args: dict) -> tuple[Carry, dict[int, jax.Array]]:
+        return simulated(carry, args, save=False)[:2]
+
+    def forward(carry: Any, args: Any) -> tuple[tuple[Carry, dict[int, jax.Array]], tuple[Carry, Given]]:
+        leaves, tree = jax.tree.flatten(args, is_leaf=_primal)
+        values = jax.tree.unflatten(tree, [x.value for x in leaves])
+        varied = {i: x.value for i, x in enumerate(leaves) if x.perturbed and _real(x.value)}
+        carry, rows, before = simulated(jax.tree.map(lambda x: x.value, carry, is_leaf=_primal), values, save=True)
+        return (carry, rows), (before, Given(values, varied))
+
+    def backwards(kept: tuple[Carry, Given], after: tuple[Carry, dict[int, jax.Array]]) -> tuple[Carry, dict]:
+        before, given = kept
+        end, rows = jax.tree.map(_filled, after, is_leaf=_zero)
+        local, _, drives = _places(program, given)
+        totals = {i: jnp.zeros_like(x) for i, x in given.varied.items()}
+
+        def stretch(loop: tuple, own: tuple) -> tuple[tuple, None]:
+            after, seen, totals = loop
+            before, rows, first = own
+            stimulus = rows_of(given.args, first)
+            carry = whole(program, before, start_of(first))
+            _, saved, tapes = record(program, given.args, carry, first, stimulus, sizes)
+            watch = functools.partial(_watched, program, given, before.observers, first, stimulus, sizes, keep)
+            _, pull = jax.vjp(watch, _reals(before.observers), tapes, {i: given.varied[i] for i in local})
+            seen, of_tapes, of_varied = pull((seen, rows))
+            found, made = backward(program, given, plan, saved, before.rings, first, stimulus, after, of_tapes, sizes)
+            totals = dict(totals)
+            for i in totals:
+                if i in drives:
+                    place = (first - jnp.int32(origin)) * jnp.int32(k) + jnp.int32(turns.lo)
+                    flat = made[i].reshape(-1, *made[i].shape[2:])
+                    totals[i] = lax.dynamic_update_slice_in_dim(totals[i], flat, place, 0)
+                else:
+                    totals[i] = totals[i] + made[i] + of_varied.get(i, 0.0)
+            return (found, seen, totals), None
+
+        loop = (Cotangent(end.states, end.rings, end.coloured), _reals(end.observers), totals)
+        (found, seen, totals), _ = lax.scan(stretch, loop, (before, rows, firsts), reverse=True)
+        start = jax.tree.map(lambda x: x[0], before)
+        observers = _merged(seen, start.observers)
+        leaves, tree = jax.tree.flatten(given.args)
+        args = jax.tree.unflatten(tree, [totals[i] if i in totals else _none(x) for i, x in enumerate(leaves)])
+        return Carry(found.states, found.past, found.coloured, observers), args
+
+    function.defvjp(forward, backwards, symbolic_zeros=True)
+    return function
+
+
+def _watched(
+    program: Program,
+    given: Given,
+    observers: tuple,
+    first: jax.Array,
+    stimulus: dict,
+    sizes: Stretch,
+    keep: int,
+    reals: list[jax.Array],
+    tapes: dict,
+    varied: dict,
+) -> tuple[list[jax.Array], dict[int, jax.Array]]:
+    """The observers of a stretch as a function of its tapes; of their states only the real numbers are followed."""
+    k, args = program.segment, given.filled({**given.varied, **varied})
+
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def segment(observers: tuple, given: tuple) -> tuple[tuple, dict[int, jax.Array]]:
+        number, tapes, rows = given
+        own = {**args, "stimulus": rows}
+        observers, blocks = engine.observe(program, own, observers, tapes, number * jnp.int32(k), sizes.lo, sizes.hi, keep)
+        return observers, {i: block.values for i, block in blocks.items()}
+
+    numbers = first + np.arange(sizes.segments, dtype=np.int32)
+    after, made = lax.scan(segment, _with(reals, observers), (numbers, tapes, stimulus))
+    return _reals(after), {i: engine.due(rows, program.nodes[i].period, k, first) for i, rows in made.items()}
+
+
+# ------------------------------------------------------------------------------------------------------------------ leaves
+def _primal(x: Any) -> bool:
+    return isinstance(x, jax.custom_derivatives.CustomVJPPrimal)
+
+
+def _zero(x: Any) -> bool:
+    return isinstance(x, jax.custom_derivatives.SymbolicZero)
+
+
+def _real(x: Any) -> bool:
+    return bool(jnp.issubdtype(x.dtype, jnp.inexact))
+
+
+def _filled(x: Any) -> Any:
+    """A derivative as an array; of whole numbers there is none."""
+    return (jnp.zeros(x.shape, x.dtype) if _real(x) else np.zeros(x.shape, jax.dtypes.float0)) if _zero(x) else x
+
+
+def _none(x: Any) -> Any:
+    return jnp.zeros_like(x) if _real(x) else np.zeros(x.shape, jax.dtypes.float0)
+
+
+def _reals(tree: Tree) -> list[jax.Array]:
+    return [x for x in jax.tree.leaves(tree) if _real(x)]
+
+
+def _with(reals: list[jax.Array], tree: Tree) -> Tree:
+    """A tree with these real numbers in place of its own."""
+    every = iter(reals)
+    return jax.tree.map(lambda x: next(every) if _real(x) else x, tree)
+
+
+def _merged(reals: list[jax.Array], tree: Tree) -> Tree:
+    every = iter(reals)
+    return jax.tree.map(lambda x: next(every) if _real(x) else _none(x), tree)
