@@ -1,0 +1,238 @@
+"""Profiles: the smallest loss at each value of one parameter, all other ones fitted anew."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xmass.core.param import limits
+from xmass.fit.layout import Entry
+from xmass.fit.likelihood import GaussianLikelihood
+from xmass.fit.result import BEST_LOSS, CONVERGED, LOSS, START
+from xmass.fit.statistics import filling, fit_coords, point_of, residuals_over_seeds, study_of
+from xmass.fit.study import Study
+from xmass.labelled.free import free_parameters
+from xmass.labelled.schema import LONG_NAME, UNITS
+
+if TYPE_CHECKING:
+    from xmass.fit.fitter import Fitter
+
+GRID_POINT = "grid_point"
+DEVIANCE, INSIDE = "deviance", "inside"
+_CHI_SQUARE = 3.841458820694124
+"""95th percentile of the chi-square distribution with one degree of freedom."""
+_INSIDE = 1e-3
+"""How far from its bounds a fit with unbounded coordinates starts again, in their width."""
+
+
+def profile(
+    fitter: Fitter,
+    result: xr.Dataset,
+    target: xr.Dataset,
+    parameter: str,
+    *,
+    n: int = 21,
+    values: Sequence[float] | np.ndarray | None = None,
+    n_steps: int = 50,
+    likelihood: GaussianLikelihood | None = None,
+    seeds: int = 16,
+    seed: int | None = None,
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """The loss along one parameter, minimal over all others: a flat profile means that the data do not determine it.
+
+    Each value of a grid is a fit in which the parameter is held, started from the best point. All of them, and all subjects, run
+    together. With one free parameter this is a plain sweep.
+
+    Parameters
+    ----------
+    fitter : Fitter
+        As it was used for the fit; its backend fits the other parameters.
+    result : Dataset
+        What ``fitter.fit`` returned; with a dim ``start`` the first is taken.
+    target : Dataset
+        The recordings.
+    parameter : str
+        A fitted parameter that is one number.
+    n : int
+        Points of the grid, evenly between the bounds, in their logarithm with ``transform="log"``.
+    values : sequence of float, optional
+        The grid itself, in the unit of the parameter.
+    n_steps : int
+        Steps of each fit of the others.
+    likelihood : GaussianLikelihood, optional
+        Compared instead of the fitter's objective: then this is a profile likelihood. Its ``sd``, if it has none, is that over runs with
+        different noise at the fitted point, the root mean square over the fits.
+    seeds : int
+        Runs from which that is estimated.
+    seed : int, optional
+        Of the noise and the optimiser; by default that of the fit.
+    progress : bool, optional
+        As for ``fit``.
+
+    Returns
+    -------
+    Dataset
+        Along the dim ``parameter``, after the dims of the fits: ``loss``, the other parameters where it is smallest, and ``converged``.
+        With a likelihood also ``deviance``, twice the logarithm of the likelihood that is lost against the best grid point, and ``inside``,
+        whether it is below the 95th percentile of a chi-square distribution with one degree of freedom: the confidence set of the
+        likelihood ratio.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If the parameter is not fitted or is no single number, if the grid is not known, or if there are several objectives.
+
+    References
+    ----------
+    Raue et al. (2009), doi:10.1093/bioinformatics/btp358.
+
+    Examples
+    --------
+    >>> import xarray as xr, xmass as xm
+    >>> sim = xm.Simulator(xm.LinearStep(gamma=-0.1), dt=0.1)
+    >>> run = dict(duration=10.0, monitors=["x"])
+    >>> recorded = sim.run(params=xr.Dataset({"initial.x": 1.0}), **run)
+    >>> search = {"initial.x": xm.Param(0.9, bounds=(0.0, 2.0))}
+    >>> fitter = xm.Fitter(sim, objective=xm.objectives.timeseries_rmse(), run=run, search=search)
+    >>> along = xm.profile(fitter, xr.Dataset({"initial.x": 1.0}), recorded, "initial.x", n=5)
+    >>> float(along.loss.idxmin("initial.x"))
+    1.0
+    """
+    if likelihood is None and len(fitter.objectives) != 1:
+        raise ValueError(f"there are {len(fitter.objectives)} objectives: give one, or a likelihood, whose profile is wanted.")
+    if likelihood is not None:
+        likelihood = _with_sd(fitter, result, target, likelihood, seeds, seed)
+        fitter = dataclasses.replace(fitter, objective=likelihood.objective)
+    study = study_of(fitter, result, target, seed=seed, changes={"noise": fitter.noise})
+    entry = _entry(study, parameter)
+    grid = _grid(entry, n, values)
+    if len(study.points.layout.entries) == 1:
+        made = _swept(study, grid)
+    else:
+        made = _refitted(fitter, study, result, target, entry, grid, n_steps, progress)
+    spec = study.points.specs.get(parameter)
+    attrs = {UNITS: spec.unit, LONG_NAME: spec.meaning} if spec is not None else {}
+    made = made.drop_vars(parameter, errors="ignore").rename({GRID_POINT: parameter}).assign_coords({parameter: (parameter, grid, attrs)})
+    made[LOSS].attrs |= {LONG_NAME: f"smallest loss at each {parameter}: {', '.join(study.problem.scorer.names)}", UNITS: "1"}
+    if likelihood is not None:
+        made[DEVIANCE] = (made[LOSS] - made[LOSS].min(parameter)).assign_attrs({LONG_NAME: "twice the loss of log-likelihood", UNITS: "1"})
+        made[INSIDE] = (made[DEVIANCE] < _CHI_SQUARE).assign_attrs({LONG_NAME: "in the confidence set of 95 %"})
+    return made
+
+
+def _entry(study: Study, parameter: str) -> Entry:
+    entries = {e.path: e for e in study.points.layout.entries}
+    if parameter not in entries:
+        raise KeyError(f"{parameter!r} is not fitted, needs one of {', '.join(entries)}.")
+    entry = entries[parameter]
+    if entry.labels:
+        raise ValueError(
+            f"{parameter!r} has a value for each {' and '.join(entry.labels)}, a profile is of one number: fit one, and derive the "
+            f"parameter from it: derive={{{parameter!r}: lambda q: q['scale'] * values}}."
+        )
+    return entry
+
+
+def _grid(entry: Entry, n: int, values: Any) -> np.ndarray:
+    """The values at which the parameter is held."""
+    if values is not None:
+        grid = np.asarray(values, np.float64)
+        if grid.ndim != 1 or len(grid) < 2 or not (np.diff(grid) > 0).all():
+            raise ValueError("values must be two or more increasing numbers: values=np.linspace(0, 1, 21).")
+        low, high = (float(b[0]) for b in entry.limits)
+        if grid[0] < low or grid[-1] > high:
+            raise ValueError(f"values go from {grid[0]:g} to {grid[-1]:g}, beyond the bounds {low:g} to {high:g} of {entry.path}.")
+        return grid
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 2:
+        raise ValueError(f"n={n!r}, needs a whole number of 2 or more.")
+    if not entry.boxed:
+        raise ValueError(f"{entry.path} has no two finite bounds, so its grid is not known: values=np.linspace(...).")
+    inner = np.linspace(0.0, 1.0, int(n))
+    low, high = (b[0] for b in entry.limits)
+    if entry.param.transform == "log":
+        return np.asarray(low * (high / low) ** inner)
+    return np.asarray(low * (1 - inner) + high * inner)
+
+
+def _swept(study: Study, grid: np.ndarray) -> xr.Dataset:
+    """Losses on the grid where nothing else is fitted."""
+    problem, lead = study.problem, study.fit_sizes
+    entry = study.points.layout.entries[0]
+    c = entry.coordinates(grid, study.points.space)
+    losses = problem.losses(np.broadcast_to(c, (problem.fits, len(grid), 1)))[..., 0]
+    shape = (*lead.values(), len(grid))
+    return xr.Dataset({LOSS: ((*lead, GRID_POINT), losses.reshape(shape))}, coords=fit_coords(study))
+
+
+def _refitted(
+    fitter: Fitter,
+    study: Study,
+    result: xr.Dataset,
+    target: xr.Dataset,
+    entry: Entry,
+    grid: np.ndarray,
+    n_steps: int,
+    progress: bool | None,
+) -> xr.Dataset:
+    """The other parameters fitted at each value: the grid is a dim of the recordings, whose entries are all the same."""
+    held = xr.DataArray(grid, dims=GRID_POINT)
+
+    def value(q: Mapping[str, xr.DataArray]) -> xr.DataArray:
+        return held
+
+    others = [e for e in study.points.layout.entries if e.path != entry.path]
+    free = free_parameters(fitter.simulator.config.system, fitter.run.get("monitors")) | dict(fitter.search)
+    search = {e.path: dataclasses.replace(free[e.path], value=_inside(e, study, result)) for e in others}
+    again = dataclasses.replace(fitter, search=search, derive={entry.path: value, **fitter.derive})
+    repeated = xr.Dataset({n: v.expand_dims({GRID_POINT: len(grid)}) for n, v in target.data_vars.items()}, attrs=target.attrs)
+    repeated = repeated.assign_coords({n: c for n, c in target.coords.items() if n not in repeated.coords})
+    found = again.fit(repeated, n_steps, seed=study.seed, progress=progress)
+    names = [e.path for e in others] + [n for n in fitter.derive if n in found and n != entry.path]
+    kept = found[[*names, BEST_LOSS, CONVERGED]].rename({BEST_LOSS: LOSS})
+    kept.attrs = {}
+    return kept.drop_vars(["step"], errors="ignore").transpose(*study.fit_sizes, GRID_POINT, ...)
+
+
+def _inside(entry: Entry, study: Study, result: xr.Dataset) -> xr.DataArray:
+    """Where a parameter starts again: at its best value, a little inside of its bounds."""
+    value = result[entry.path]
+    value = value.isel({START: 0}, drop=True) if START in value.dims else value
+    value = value.drop_vars([c for c in value.coords if c not in value.dims])
+    low, high = (xr.DataArray(np.broadcast_to(b, entry.shape), dims=list(entry.labels)) for b in limits(entry.param))
+    margin = _INSIDE * (high - low)
+    margin = xr.where(np.isfinite(margin), margin, 0.0)
+    start = xr.DataArray(np.asarray(entry.param.value), dims=list(entry.labels)) if np.ndim(entry.param.value) == len(entry.shape) else None
+    if start is not None:
+        value = value.where(np.isfinite(value), start)
+    return value.clip(low + margin, high - margin).assign_attrs(value.attrs)
+
+
+def _with_sd(
+    fitter: Fitter, result: xr.Dataset, target: xr.Dataset, likelihood: GaussianLikelihood, seeds: int, seed: int | None
+) -> GaussianLikelihood:
+    """The likelihood with a standard deviation, that of its statistics over the noise if it has none."""
+    if likelihood.sd is not None:
+        return likelihood
+    study = study_of(fitter, result, target, seed=seed, changes={"objective": likelihood.residual})
+    c, failed = point_of(study, result)
+    return dataclasses.replace(likelihood, sd=estimated_sd(study, c, failed, seeds))
+
+
+def estimated_sd(study: Study, c: np.ndarray, failed: np.ndarray, seeds: int) -> np.ndarray:
+    """Standard deviations of the statistics over the noise, the root mean square over fits and recordings that are averaged.
+
+    One number for all statistics where regions are left out.
+    """
+    residuals = residuals_over_seeds(study, c, seeds)[:, ~failed]
+    variance = residuals.var(axis=0, ddof=1)
+    rows = len(np.unique(study.problem.rows[0]))
+    each = variance.reshape(-1, variance.shape[-1] // rows)
+    used = filling(study.problem)[~failed] > 0
+    if not (each > 0).any():
+        raise ValueError("the run has no noise, so its statistics have no variance: give that of the measurement, sd=0.1.")
+    return np.sqrt(each.mean(axis=0)) if used.all() else np.sqrt(np.asarray(variance[used].mean()))
