@@ -46,6 +46,7 @@ from xmass.couplings import (
 )
 from xmass.fit.fitter import Fitter
 from xmass.fit.identifiability import identifiability
+from xmass.fit.profile import profile
 from xmass.labelled import units
 from xmass.labelled.connectome import cortical, normalize, spectral_radius
 from xmass.labelled.from_equations import model_from_equations
@@ -252,6 +253,7 @@ __all__ = [
     "power_spectrum",
     "preprocess",
     "priors",
+    "profile",
     "rerun",
     "sc_fc_coupling",
     "seed_map",
