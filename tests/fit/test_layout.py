@@ -67,7 +67,7 @@ def test_coordinates_come_back(space):
     layout = several()
     c = np.random.default_rng(1).uniform(0.05, 0.95, (4, layout.size))
     with jax.enable_x64(True):
-        made = jax.vmap(lambda row: layout.to_values(row, space))(jnp.asarray(c))
+        made = jax.jit(jax.vmap(lambda row: layout.to_values(row, space)))(jnp.asarray(c))
     np.testing.assert_allclose(layout.to_coordinates(made, space), c, rtol=1e-12, atol=1e-12)
 
 
@@ -100,7 +100,7 @@ def test_only_free_entries_have_coordinates():
     assert far[0, 1] == 0.0  # the softplus of -800 is below the smallest float
     assert far[1, 0] > 0.5
     with jax.enable_x64(True):
-        slope = jax.jacobian(lambda c: layout.to_values(c)["weights"])(jnp.asarray(layout.start()))
+        slope = jax.jit(jax.jacobian(lambda c: layout.to_values(c)["weights"]))(jnp.asarray(layout.start()))
     assert (np.asarray(slope)[~mask] == 0).all()
     assert (np.asarray(slope)[0, 1] != [0, 0]).tolist() == [True, False]
 
@@ -118,7 +118,7 @@ def test_one_layout_serves_jit_vmap_and_grad_in_float32():
     c = jnp.asarray(layout.start(), jnp.float32)
     made = jax.jit(jax.vmap(layout.to_values))(jnp.stack([c, c]))
     assert {v.dtype for v in made.values()} == {jnp.dtype("float32")}
-    slope = jax.grad(lambda c: sum(v.sum() for v in layout.to_values(c).values()))(c)
+    slope = jax.jit(jax.grad(lambda c: sum(v.sum() for v in layout.to_values(c).values())))(c)
     assert np.isfinite(slope).all()
 
 
@@ -127,7 +127,7 @@ def test_the_density_of_coordinates_integrates_to_one():
     layout = layout_of({"a": (Param(1.0, bounds=(0.0, None), prior=Normal(30.0, 2.0)), {})})
     with jax.enable_x64(True):
         z = jnp.linspace(1.0, 100.0, 4001)[:, None]
-        density = np.asarray(jnp.exp(jax.vmap(lambda c: layout.log_prior(c) + layout.log_det(c))(z)))
+        density = np.exp(np.asarray(jax.jit(jax.vmap(lambda c: layout.log_prior(c) + layout.log_det(c)))(z)))
     assert density.sum() * 99 / 4000 == pytest.approx(1.0, abs=1e-9)
 
 
@@ -140,8 +140,8 @@ def test_log_det_of_the_vector_is_that_of_its_jacobian():
             made = layout.to_values(c)
             return jnp.concatenate([made[k].reshape(-1) if k != "p" else made[k][:-1] for k in made])
 
-        expected = np.linalg.slogdet(np.asarray(jax.jacobian(flat)(c)))[1]
-        found = float(layout.log_det(c))
+        expected = np.linalg.slogdet(np.asarray(jax.jit(jax.jacobian(flat))(c)))[1]
+        found = float(jax.jit(layout.log_det)(c))
     assert found == pytest.approx(expected, rel=1e-12)
 
 
