@@ -20,6 +20,7 @@ from xmass.analysis.linear import linear_twin
 from xmass.analysis.linear_check import twin_check
 from xmass.analysis.perturb import heterogeneity, lesion
 from xmass.analysis.perturb_response import evoked_response, perturbational_complexity
+from xmass.analysis.perturb_st import perturbational_complexity_st
 from xmass.analysis.phase import amplitude_envelope, envelope_correlation, metastability, order_parameter, phase, phase_locking
 from xmass.analysis.power import band_pass, peak_frequency, power_spectrum
 from xmass.analysis.preprocess import preprocess

@@ -24,6 +24,7 @@ from xmass.analysis.perturb import heterogeneity as heterogeneity
 from xmass.analysis.perturb import lesion as lesion
 from xmass.analysis.perturb_response import evoked_response as evoked_response
 from xmass.analysis.perturb_response import perturbational_complexity as perturbational_complexity
+from xmass.analysis.perturb_st import perturbational_complexity_st as perturbational_complexity_st
 from xmass.analysis.phase import amplitude_envelope as amplitude_envelope
 from xmass.analysis.phase import envelope_correlation as envelope_correlation
 from xmass.analysis.phase import metastability as metastability

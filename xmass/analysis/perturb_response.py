@@ -66,9 +66,9 @@ def evoked_response(
     >>> answer.evoked.dims, answer.gmfp.dims, float(answer.gmfp.idxmax("time"))
     (('time', 'region'), ('time',), 55.0)
     """
-    signal, time, space = _checked(signal, dim)
-    before, _ = _parts(signal, time, onset, baseline, None)
-    _check_trials(signal, trials)
+    signal, time, space = checked_response(signal, dim)
+    before, _ = before_and_after(signal, time, onset, baseline, None)
+    check_trials(signal, trials)
     dtype = float_type(signal)
     values = signal.astype(np.float64)
     parts: dict[str, xr.DataArray] = {}
@@ -165,10 +165,10 @@ def perturbational_complexity(
     >>> found.significant.any("time").values.tolist(), bool(0 < found.pci < 1)
     ([False, True], True)
     """
-    signal, time, space = _checked(signal, dim)
+    signal, time, space = checked_response(signal, dim)
     period_in_seconds(signal, time)
-    _check_trials(signal, trials)
-    before, after = _parts(signal, time, onset, baseline, response)
+    check_trials(signal, trials)
+    before, after = before_and_after(signal, time, onset, baseline, response)
     if not 0 < float(alpha) < 1 or int(surrogates) != surrogates or surrogates * alpha < 1:
         raise ValueError(
             f"alpha={alpha!r} with surrogates={surrogates!r}, needs 0 < alpha < 1 and at least 1 / alpha surrogates: "
@@ -242,7 +242,7 @@ def lempel_ziv(sequence: np.ndarray) -> int:
     return words
 
 
-def _checked(signal: xr.DataArray, dim: str | None) -> tuple[xr.DataArray, Hashable, str]:
+def checked_response(signal: xr.DataArray, dim: str | None) -> tuple[xr.DataArray, Hashable, str]:
     """A checked series, its time dimension, and the one of its places."""
     signal, time = checked_series(signal, dim=dim, region=False)
     found = [d for d in (schema.REGION, schema.SENSOR) if d in signal.dims]
@@ -253,7 +253,8 @@ def _checked(signal: xr.DataArray, dim: str | None) -> tuple[xr.DataArray, Hasha
     return signal, time, found[0]
 
 
-def _check_trials(signal: xr.DataArray, trials: str | None) -> None:
+def check_trials(signal: xr.DataArray, trials: str | None) -> None:
+    """The signal has the dim of the trials."""
     if trials is not None and trials not in signal.dims:
         raise ValueError(
             f"signal has dims {tuple(signal.dims)}, needs the trials {trials!r}: name their dim, trials='...', run with batch_size=, "
@@ -261,7 +262,7 @@ def _check_trials(signal: xr.DataArray, trials: str | None) -> None:
         )
 
 
-def _parts(signal: xr.DataArray, time: Hashable, onset: Any, baseline: Any, response: Any) -> tuple[slice, slice]:
+def before_and_after(signal: xr.DataArray, time: Hashable, onset: Any, baseline: Any, response: Any) -> tuple[slice, slice]:
     """The samples before the onset and after it."""
     unit = time_unit(signal, time)
     stamps = np.asarray(signal[time].values, np.float64)
