@@ -174,6 +174,12 @@ class DataArrayAccessor:
 
         return viz.plot_sweep(self._data, x=x, y=y, facet=facet, direction=direction, against=against, ax=ax)
 
+    def interactive(self, kind: Literal["timeseries", "spectrum", "matrix", "fc", "sweep"] | None = None) -> Any:
+        """:func:`xmass.viz.interactive`."""
+        from xmass import viz
+
+        return viz.interactive(self._data, kind)
+
 
 class DatasetAccessor:
     """``ds.xmass``: the functions of xmass that take a whole Dataset."""

@@ -10,6 +10,7 @@ from xmass.viz.connectome import plot_connectome as plot_connectome
 from xmass.viz.dynamics import plot_bifurcation as plot_bifurcation
 from xmass.viz.dynamics import plot_phase_portrait as plot_phase_portrait
 from xmass.viz.fit import plot_fit as plot_fit
+from xmass.viz.interactive import interactive as interactive
 from xmass.viz.matrices import plot_connectivity as plot_connectivity
 from xmass.viz.matrices import plot_fcd as plot_fcd
 from xmass.viz.matrices import plot_functional_connectivity as plot_functional_connectivity

@@ -8,13 +8,10 @@ import numpy as np
 import xarray as xr
 
 from xmass.labelled.schema import LONG_NAME, UNITS
-from xmass.viz.style import ACCENT, COLOURS, DASHES, root_figure
+from xmass.viz.style import ACCENT, looks, name_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_LINES = 12
-"""Fits up to which each has a line of its own in the legend."""
 
 
 def plot_fit(fit: xr.Dataset, parameter: str | None = None, *, ax: Axes | None = None, title: str | None = None) -> Axes:
@@ -66,27 +63,24 @@ def plot_fit(fit: xr.Dataset, parameter: str | None = None, *, ax: Axes | None =
         _values(ax, fit, parameter)
     if title is not None:
         ax.set_title(title)
-    root_figure(ax)
     return ax
 
 
 def _losses(ax: Axes, fit: xr.Dataset) -> None:
     lead = list(fit.best_loss.dims)
-    flat = fit[["loss", "best_loss", "best_step"]].stack(fit_=lead) if lead else fit[["loss", "best_loss", "best_step"]].expand_dims("fit_")
-    named = flat.sizes["fit_"] <= _LINES and bool(lead)
-    for i in range(flat.sizes["fit_"]):
-        one = flat.isel(fit_=i)
-        label = ", ".join(f"{d} {one[d].item()}" for d in lead if d in one.coords) if named else None
-        colour = COLOURS[i % len(COLOURS)]
-        steps = np.arange(one.loss.size)
-        found = np.isfinite(one.loss.values)
-        ax.plot(steps[found], one.loss.values[found], color=colour, ls=DASHES[i // len(COLOURS) % len(DASHES)], lw=1.2, label=label)
-        if int(one.best_step) >= 0:
-            ax.plot(int(one.best_step), float(one.best_loss), "o", color=colour, ms=5, mec="white", mew=0.8)
+    losses = fit.loss.transpose(*lead, "step").values.reshape(-1, fit.sizes["step"])
+    names = iter(_labels(fit, lead))
+    points = zip(np.atleast_1d(fit.best_step.values).ravel(), np.atleast_1d(fit.best_loss.values).ravel(), strict=True)
+    for own, look, (step, best) in zip(losses, looks(len(losses)), points, strict=True):
+        steps = np.flatnonzero(np.isfinite(own))
+        ax.plot(steps, own[steps], color=look.color, ls=look.linestyle, lw=look.linewidth, alpha=look.alpha, label=next(names))
+        if step >= 0:
+            ax.plot(step, best, "o", color=look.color, ms=5, mec="white", mew=0.8, zorder=3)
     ax.set_xlabel("step")
-    ax.set_ylabel(str(fit.loss.attrs.get(LONG_NAME, "loss")).rpartition(": ")[2] + " (loss)" if LONG_NAME in fit.loss.attrs else "loss")
-    if named:
-        ax.legend(fontsize=8, frameon=False, ncols=2 if flat.sizes["fit_"] > 4 else 1)
+    objective = str(fit.best_loss.attrs.get(LONG_NAME, "")).rpartition(": ")[2]
+    ax.set_ylabel(f"loss of {objective}" if objective else "loss")
+    if lead and len(losses) > 1:
+        name_lines(ax, ", ".join(map(str, lead)), _labels(fit, lead))
 
 
 def _values(ax: Axes, fit: xr.Dataset, parameter: str) -> None:
