@@ -248,8 +248,8 @@ class Problem:
     ) -> tuple[Any, Any]:
         return self._value_and_tangents(tile, overrides, _of_members(tangents, overrides, members), targets), {}
 
-    def simulated(self, tile: Tile, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-        """Arrays of the monitors, run axis first, and which runs are finite; traceable."""
+    def simulated(self, tile: Tile, overrides: Mapping[str, Any], *, forward: bool = False) -> tuple[dict[str, Any], Any]:
+        """Arrays of the monitors, run axis first, and which runs are finite; traceable, with ``forward`` for ``jax.jvp``."""
         resolved, setting = self._single.resolved, self.setting
         made_args, made_initial = arguments(tile, overrides)
         out = reverse.simulate(
@@ -261,6 +261,7 @@ class Problem:
             keep=resolved.keep,
             memory=setting.memory,
             window=setting.window,
+            forward=forward,
         )
         arrays = {}
         for monitor in resolved.graph.monitors:
@@ -288,15 +289,15 @@ class Problem:
     def _residuals_of(self) -> Any:
         return self._jit(self._traced_residuals)
 
-    def _traced_residuals(self, tile: Tile, overrides: dict, targets: Any) -> Any:
-        arrays, finite = self.simulated(tile, overrides)
+    def _traced_residuals(self, tile: Tile, overrides: dict, targets: Any, *, forward: bool = False) -> Any:
+        arrays, finite = self.simulated(tile, overrides, forward=forward)
         return jnp.where(finite[:, None], self.scorer.residuals(arrays, targets), jnp.nan)
 
     @functools.cached_property
     def _tangent(self) -> Any:
         def every(tile: Tile, overrides: dict, tangents: dict, targets: Any) -> Any:
             def along(direction: dict) -> Any:
-                return jax.jvp(lambda o: self._traced_residuals(tile, o, targets), (overrides,), (direction,))[1]
+                return jax.jvp(lambda o: self._traced_residuals(tile, o, targets, forward=True), (overrides,), (direction,))[1]
 
             return jax.vmap(along, out_axes=-1)(tangents)
 
@@ -305,7 +306,7 @@ class Problem:
     @functools.cached_property
     def _value_and_tangents(self) -> Any:
         def losses(tile: Tile, overrides: dict, targets: Any) -> Any:
-            arrays, finite = self.simulated(tile, overrides)
+            arrays, finite = self.simulated(tile, overrides, forward=True)
             return jnp.where(finite, self.scorer(arrays, targets)[:, 0], jnp.nan)
 
         def both(tile: Tile, overrides: dict, tangents: dict, targets: Any) -> Any:
