@@ -114,7 +114,7 @@ class Memory:
         """The best evaluated point of each fit, by the first objective."""
         c, losses = np.concatenate(self.points, axis=1), np.concatenate(self.losses, axis=1)[..., 0]
         fit = np.arange(len(c))
-        return c[fit, np.nanargmin(losses, axis=1)]
+        return c[fit, np.where(np.isnan(losses), np.inf, losses).argmin(axis=1)]
 
     def least(self):
         return np.nanmin(np.concatenate(self.losses, axis=1)[..., 0], axis=1)

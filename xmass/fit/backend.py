@@ -29,7 +29,15 @@ BACKENDS = {
 
 
 class Stop(Exception):
-    """Raised by a recorder to end a fit early; what was evaluated is kept."""
+    """Raised by a recorder to end a fit early; what was evaluated is kept.
+
+    Attributes
+    ----------
+    outcome : Outcome, optional
+        Set by a backend that knows more than the recorder: the Pareto front so far.
+    """
+
+    outcome: Outcome | None = None
 
 
 class Problem(Protocol):

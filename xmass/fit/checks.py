@@ -51,6 +51,13 @@ def starts(problem: Problem) -> np.ndarray:
     return c
 
 
+def finite_bounds(problem: Problem, what: str) -> None:
+    """Refuses a free number without two finite bounds."""
+    for name, low, high in zip(problem.names, problem.lower, problem.upper, strict=True):
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise ValueError(f"{name} has no finite bounds, which {what} needs: give Param(value, bounds=(low, high)).")
+
+
 def evaluated(losses: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Losses in float64 with NaN for what is not finite; refuses another shape."""
     out = np.array(losses, dtype=np.float64)

@@ -102,9 +102,7 @@ class GridBackend:
                 f"a grid takes 1 to {MOST} free numbers, this fit has {problem.size}: {self.points} points along each axis would be "
                 f"{self.points}**{problem.size} runs. Use backend='cma' or 'grad', or fit fewer numbers."
             )
-        for name, low, high in zip(problem.names, problem.lower, problem.upper, strict=True):
-            if not (np.isfinite(low) and np.isfinite(high)):
-                raise ValueError(f"{name} has no finite bounds, which a grid needs: give Param(value, bounds=(low, high)).")
+        checks.finite_bounds(problem, "a grid")
 
     def _grids(self, best: np.ndarray, lower: np.ndarray, upper: np.ndarray, level: int) -> np.ndarray:
         """Grids ``(fits, points ** size, size)`` of a level: the box, or an interval around the best point that stays inside the box."""

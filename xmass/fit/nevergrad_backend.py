@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,18 +104,21 @@ class _Nevergrad:
             boxed, free = self._bounded, ~self._bounded
             parts = [ng.p.Array(init=start[boxed], lower=lower[boxed], upper=upper[boxed])] if boxed.any() else []
             parts += [ng.p.Array(init=start[free])] if free.any() else []
-            parametrization = ng.p.Tuple(*parts)
+            parametrization = parts[0] if len(parts) == 1 else ng.p.Tuple(*parts)
             parametrization.random_state = np.random.RandomState(seed % 2**32)
             self._optimizer = kind(parametrization, budget=n_steps * backend.population, num_workers=backend.population)
         self._asked: list[Any] = []
 
     @contextmanager
     def _own_globals(self) -> Iterator[None]:
-        """The global numpy generator in the state of this fit, and afterwards as it was."""
+        """The global numpy generator in the state of this fit, and afterwards as it was; without a warning that is not for users."""
         outside = np.random.get_state()  # noqa: NPY002  nevergrad draws from it in places
         np.random.set_state(self._globals)  # noqa: NPY002
         try:
-            yield
+            with warnings.catch_warnings():
+                # nevergrad's "CMA" tells pycma of candidates in batches that are not its own.
+                warnings.filterwarnings("ignore", message="orphanated injected solution")
+                yield
         finally:
             self._globals = np.random.get_state()  # noqa: NPY002
             np.random.set_state(outside)  # noqa: NPY002
@@ -124,11 +128,10 @@ class _Nevergrad:
             self._asked = [self._optimizer.ask() for _ in range(self._population)]
         c = np.empty((self._population, len(self._bounded)))
         for row, candidate in zip(c, self._asked, strict=True):
-            parts = list(candidate.value)
-            if self._bounded.any():
-                row[self._bounded] = parts.pop(0)
-            if parts:
-                row[~self._bounded] = parts[0]
+            if isinstance(candidate.value, tuple):
+                row[self._bounded], row[~self._bounded] = candidate.value
+            else:
+                row[:] = candidate.value
         return np.clip(c, self._lower, self._upper)
 
     def tell(self, losses: np.ndarray) -> None:

@@ -6,7 +6,7 @@ the losses told, so the losses are stored, and a resumed fit tells them again: c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -111,8 +111,18 @@ class Finite:
         return Ending("diverged" if self._worst is None else "steps", self.note)
 
 
-def evolve(problem: Problem, record: Recorder, samplers: Sequence[Sampler], candidates: int, n_steps: int) -> list[Ending]:
-    """Asks the optimisers of all fits, evaluates all candidates in one call, and tells the losses, at most ``n_steps`` times."""
+def evolve(
+    problem: Problem,
+    record: Recorder,
+    samplers: Sequence[Sampler],
+    candidates: int,
+    n_steps: int,
+    seen: Callable[[np.ndarray, np.ndarray], None] | None = None,
+) -> list[Ending]:
+    """Asks the optimisers of all fits, evaluates all candidates in one call, and tells the losses, at most ``n_steps`` times.
+
+    ``seen(c, losses)`` is called in each step, those before an interruption included.
+    """
     shape = (problem.fits, candidates, problem.objectives)
     replay = Replay(record, n_steps, {"losses": shape})
     resting, least = checks.starts(problem), np.full(problem.fits, np.inf)
@@ -126,11 +136,11 @@ def evolve(problem: Problem, record: Recorder, samplers: Sequence[Sampler], cand
         for k in live:
             c[k] = samplers[k].ask()
         known = replay.told(step, c)
+        losses = checks.evaluated(problem.losses(c, draw=step), shape) if known is None else known["losses"]
+        if seen is not None:
+            seen(c, losses)
         if known is None:
-            losses = checks.evaluated(problem.losses(c, draw=step), shape)
             record.evaluated(step, c, losses)
-        else:
-            losses = known["losses"]
         for k in live:
             samplers[k].tell(finite[k](losses[k]))
             endings[k] = finite[k].ended() or (samplers[k].ended() if finite[k].known else None)
