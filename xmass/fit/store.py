@@ -126,7 +126,8 @@ class FitStore:
         """Write the whole result and open it; the parts are not needed any more."""
         beside = self.path.with_name(f"{self.path.name}.part")
         shutil.rmtree(beside, ignore_errors=True)
-        ds.to_zarr(beside, consolidated=False)
+        text = {n: c.astype(object) for n, c in ds.coords.items() if c.dtype.kind in "UT"}
+        ds.assign_coords(text).to_zarr(beside, consolidated=False)
         beside.replace(self.path)
         shutil.rmtree(self.folder, ignore_errors=True)
         return self.open()
