@@ -38,13 +38,13 @@ class Transposed(NamedTuple):
 
 
 def transpose(program: Program, projections: Sequence[dict]) -> list[list[Transposed]] | None:
-    """The edges of every projection by sender; None where that is not known because the delays are traced."""
+    """The edges of every projection by sender; None where that is not known because the delays are traced, without ``sources``."""
     found: list[list[Transposed]] = []
     for kind, arrays in zip(program.projections, projections, strict=True):
         levels: list[Transposed] = []
         if kind.delay is not None:
             for level, own in zip(kind.delay.levels, arrays["delayed"], strict=True):
-                if any(isinstance(x, jax.core.Tracer) for x in (*own["base"], own["inverse"])):
+                if any(isinstance(x, jax.core.Tracer) for x in (*own.get("sources", own["base"]), own["inverse"])):
                     return None
                 levels.append(_transposed(program, kind.delay.row, level, own))
         found.append(levels)
@@ -55,10 +55,10 @@ def _transposed(program: Program, row: int, level: Level, arrays: dict) -> Trans
     n = program.regions
     order = np.argsort(np.asarray(arrays["inverse"]))
     senders, receivers = [], []
-    for base, (_, targets) in zip(arrays["base"], level.groups, strict=True):
-        start = np.asarray(base).astype(np.int64) // program.width
-        senders.append(np.where(start > 0, start // row, -1).ravel())
-        receivers.append(np.broadcast_to(order[:targets], start.shape).ravel())
+    sources = arrays["sources"] if "sources" in arrays else [_sources(b, row * program.width) for b in arrays["base"]]
+    for source, (_, targets) in zip(sources, level.groups, strict=True):
+        senders.append(source.ravel())
+        receivers.append(np.broadcast_to(order[:targets], source.shape).ravel())
     sender = np.concatenate([*senders, np.empty(0, np.int64)])
     receiver = np.concatenate([*receivers, np.empty(0, np.int64)])
     places = np.flatnonzero(sender >= 0)
@@ -78,6 +78,17 @@ def _transposed(program: Program, row: int, level: Level, arrays: dict) -> Trans
         place.append(np.where(table >= 0, found, -1).astype(np.int32))
         receives.append(receiver.astype(np.int32))
     return Transposed(mirrored, inverse, receives, place)
+
+
+def _sources(base: Any, row: int) -> np.ndarray:
+    """The region that each edge of a group reads, from the place where it begins to; -1 pads."""
+    start = np.asarray(base).astype(np.int64)
+    return np.where(start > 0, start // row, -1)
+
+
+def _opaque(*steps: int) -> Any:
+    """Steps that the compiler does not know: a kernel of its own (:func:`one_kernel`) must not be called with constants."""
+    return lax.optimization_barrier(tuple(jnp.int32(step) for step in steps))
 
 
 # ------------------------------------------------------------------------------------------------------------------ a stretch
@@ -131,7 +142,7 @@ def record(program: Program, args: dict, carry: Carry, first: jax.Array, stimulu
         )
         tapes = {name: zeros(k) for name in program.tapes}
         own = {**args, "stimulus": rows}
-        lo, hi = jnp.int32(sizes.lo), jnp.int32(sizes.hi)
+        lo, hi = _opaque(sizes.lo, sizes.hi)
         states, rings, coloured, (tapes, saved) = engine.take_steps(
             program, own, carry, (tapes, saved), number * jnp.int32(k), 0, lo, hi, _recorded
         )
@@ -308,7 +319,7 @@ def _blocks_back(program: Program, reader: Reader, at: Any, index: jax.Array, si
     """All steps of a segment from the last to the first, in blocks whose transposed sums are read at once."""
     kernel = one_kernel if program.width == 1 else engine._call
     if program.delay is None:
-        lo, hi = jnp.int32(0), jnp.int32(sizes.hi - sizes.lo)
+        lo, hi = _opaque(0, sizes.hi - sizes.lo)
         return kernel(lambda lo, hi, loop: lax.fori_loop(lo, hi, lambda j, c: at(hi - 1 - j, None, None, c), loop), lo, hi, loop)
     history, blocks = program.delay.history, [level.block for level in program.delay.levels]
     base = index * jnp.int32(sizes.hi - sizes.lo)
@@ -548,7 +559,7 @@ def run(program: Program, plan: list[list[Transposed]], turns: Turns, origin: in
 
     def simulated(carry: Carry, args: dict, *, save: bool) -> tuple[Carry, dict[int, jax.Array], Any]:
         """All stretches as the engine takes them; the carries that they start from, if they are saved."""
-        lo, hi = jnp.int32(turns.lo), jnp.int32(turns.hi)
+        lo, hi = _opaque(turns.lo, turns.hi)
 
         def stretch(carry: Carry, first: jax.Array) -> tuple[Carry, tuple[dict[int, jax.Array], Any]]:
             def segment(carry: Carry, given: tuple[jax.Array, dict]) -> tuple[Carry, dict[int, jax.Array]]:
