@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import xarray as xr
 
+from xmass.datasets import packaged
 from xmass.datasets.cohort import example_cohort, make_cohort, record_cohort
 from xmass.datasets.example import example_connectome
 from xmass.datasets.signals import example_signal, lorenz
@@ -41,6 +43,16 @@ _LOADERS: dict[str, tuple[Loader, str]] = {
     "example_signal": (example_signal, "a rhythm of 10 Hz that travels along 8 regions, by formula: its FC, lags and envelope are known"),
     "delayed_match_task": (delayed_match_task, "128 trials of 10 steps: a cue, a delay, and a probe that matches it in half of them"),
     "lorenz": (lorenz, "10,000 samples of the Lorenz system at steps of 0.01"),
+    **{
+        f"schaefer_{n}": (
+            partial(packaged.schaefer, n),
+            f"{n} cortical parcels: group FC, T1w/T2w, thickness, gradients, positions (extra data)",
+        )
+        for n in packaged.SCALES
+    },
+    "electrodes_1005": (packaged.electrodes_1005, "343 electrodes of the 10-05 system on a real head (extra neuro)"),
+    "dosenbach_2010": (packaged.dosenbach, "160 places in the brain with their networks (extra neuro)"),
+    "power_2011": (packaged.power, "264 places in the brain (extra neuro)"),
 }
 
 
@@ -70,12 +82,16 @@ def load_dataset(name: str) -> xr.Dataset:
         and ``centres(region, xyz)``; ``"example_cohort"`` has the first two with ``subject``, and ``bold(subject, time, region)``;
         ``"example_signal"`` has ``signal(time, region)``, ``"delayed_match_task"`` ``stimulus(trial, time, symbol)`` and ``match(trial)``,
         ``"lorenz"`` ``x(time)``, ``y(time)`` and ``z(time)``. Those that are made by a function with options are also called by
-        themselves: :func:`make_cohort`, :func:`delayed_match_task`, :func:`lorenz`.
+        themselves: :func:`make_cohort`, :func:`delayed_match_task`, :func:`lorenz`. Real data come out of other installed packages:
+        ``"schaefer_100"`` to ``"schaefer_400"``, ``"electrodes_1005"``, ``"dosenbach_2010"``, ``"power_2011"``; their source and licence
+        are in ``attrs``, and nothing is downloaded.
 
     Raises
     ------
     KeyError
         If there is none of that name.
+    ImportError
+        If it comes with a package that is not installed; the extra is named.
 
     Examples
     --------
