@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import xmass as xm
-from xmass.core import engine
+from xmass.core import adjoint, engine, reverse
 from xmass.labelled import traced
 from xmass.labelled.execute import execute
 from xmass.labelled.resolve import Request, Resolved, resolve
@@ -89,7 +89,10 @@ VALUES = {
 
 @pytest.mark.parametrize(
     ("path", "speed"),
-    [("a", 5.0), ("initial.y", 5.0), *(pytest.param(p, s, marks=LONG) for p, s in (("w", None), ("coupling.k", 5.0), ("initial.y", None)))],
+    [
+        ("initial.y", 5.0),
+        *(pytest.param(p, s, marks=LONG) for p, s in (("a", 5.0), ("w", None), ("coupling.k", 5.0), ("initial.y", None))),
+    ],
 )
 def test_a_parameter_or_an_initial_value(path, speed):
     sim = simulator(speed=speed)
@@ -145,7 +148,8 @@ def test_a_plan_for_many_speeds_serves_each(speed, limits):
         np.testing.assert_allclose(last, ended(sim, xr.Dataset({"speed": v})), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("rule", ["nearest", pytest.param("ceil", marks=LONG)])
+@LONG
+@pytest.mark.parametrize("rule", ["nearest", "ceil"])
 def test_whole_delays_have_a_plan_for_many_speeds_too(rule):
     sim = simulator(speed=5.3, delays=rule)
     run = planned(sim, limits={"speed": (2.0, 400.0)})
@@ -195,9 +199,10 @@ class Normalised(xm.Coupling):
         return 0.3 * (total - strength * own)
 
 
+@LONG
 @pytest.mark.parametrize(
     "coupling",
-    [Normalised(), pytest.param(xm.LaplacianCoupling(k=0.3, source="x", target="x"), marks=LONG)],
+    [Normalised(), xm.LaplacianCoupling(k=0.3, source="x", target="x")],
     ids=["normalised", "laplacian"],
 )
 def test_weights_of_a_coupling_with_a_weighting_of_its_own(coupling):
@@ -316,3 +321,27 @@ def test_limits_that_do_not_fit_are_said():
             planned(sim, limits={"speed": limits})
     with pytest.raises(KeyError, match="needs a speed or distances"):
         planned(sim, limits={"weights": (0.0, 1.0)})
+
+
+@pytest.mark.parametrize(
+    ("speed", "limits"), [(None, None), pytest.param(5.3, (2.0, 10.0), marks=LONG), pytest.param(300.0, (150.0, 1000.0), marks=LONG)]
+)
+def test_reverse_mode_equals_forward_mode(speed, limits):
+    # Both are exact; 1e-11: the derivative with respect to a speed is a difference of neighbouring steps, which cancel.
+    run = planned(simulator(speed=speed, delays="linear"), limits=limits and {"speed": limits})
+    given = {"weights": WEIGHTS[None], "a": np.full((1, 8), 0.1)} | ({"speed": np.full(1, speed)} if speed else {})
+
+    def loss(given, tile, forward=False):
+        args, initial = traced.arguments(tile, given)
+        assert adjoint.transpose(run.program, args["projections"]) is not None  # also where delays are traced
+        made = reverse.simulate(run.program, args, initial, start=run.start, stop=run.stop, keep=run.keep, forward=forward)
+        return (made.series[0] ** 2).sum()
+
+    with jax.enable_x64(True):
+        (tile,) = traced.tiles(run)
+        backward = jax.jit(jax.grad(loss))(given, tile)
+        forward = jax.jit(jax.jacfwd(functools.partial(loss, forward=True)))(given, tile)
+    for path in given:
+        size = np.abs(forward[path]).max()
+        assert size > 1e-4
+        np.testing.assert_allclose(backward[path], forward[path], rtol=0, atol=1e-11 * size)
