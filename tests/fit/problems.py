@@ -68,7 +68,8 @@ class Analytic:
             out = np.concatenate([10 * (z[:, 1:] - z[:, :-1] ** 2), 1 - z[:, :-1]], axis=1)
         else:
             out = np.sqrt(self.scale) * (c - self.optimum)
-        return np.where(self._bad(c)[:, None], np.nan, out)
+        out = np.where(self._bad(c)[:, None], np.nan, out)
+        return np.sqrt(np.mean(out**2, axis=1)), out
 
     def jacobian(self, c, *, draw=0):
         self._called("jacobian", c, draw)

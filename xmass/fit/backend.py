@@ -25,6 +25,7 @@ BACKENDS = {
     "scipy": ("scipy_backend", "ScipyBackend"),
     "grid": ("grid", "GridBackend"),
     "pareto": ("pareto", "ParetoBackend"),
+    "nuts": ("nuts", "NutsBackend"),
 }
 
 
@@ -84,8 +85,8 @@ class Problem(Protocol):
     def gradient(self, c: np.ndarray, *, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Loss ``(fits,)`` and gradient ``(fits, size)`` at ``c (fits, size)``."""
 
-    def residuals(self, c: np.ndarray, *, draw: int = 0) -> np.ndarray:
-        """Residuals ``(fits, m)`` at ``c (fits, size)``, whose mean square is the square of the loss."""
+    def residuals(self, c: np.ndarray, *, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Loss ``(fits,)`` and residuals ``(fits, m)`` at ``c (fits, size)``: the loss is the root of their mean square."""
 
     def jacobian(self, c: np.ndarray, *, draw: int = 0) -> np.ndarray:
         """Derivatives ``(fits, m, size)`` of the residuals at ``c (fits, size)``."""
@@ -194,7 +195,8 @@ def backend_named(name: str) -> Backend:
     Parameters
     ----------
     name : str
-        "grad", "cma", "nevergrad", "scipy", "grid" or "pareto". For other options make the object: ``EvolutionBackend(population=64)``.
+        "grad", "cma", "nevergrad", "scipy", "grid", "pareto" or "nuts". For other options make the object:
+        ``EvolutionBackend(population=64)``.
 
     Returns
     -------
@@ -219,9 +221,9 @@ def backend_named(name: str) -> Backend:
     return made
 
 
-def extra(module: str, purpose: str) -> Any:
-    """A module of the extra ``fit``, imported when it is needed."""
+def extra(module: str, purpose: str, name: str = "fit") -> Any:
+    """A module of the extra ``name``, imported when it is needed."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f'{purpose} needs {module.split(".")[0]}: pip install "xmass[fit]".') from error
+        raise ImportError(f'{purpose} needs {module.split(".")[0]}: pip install "xmass[{name}]".') from error

@@ -131,7 +131,9 @@ class _Cma:
         why = self._strategy.stop()
         if not why:
             return None
-        return Ending("converged" if any(name in _MET for name in why) else "stalled", ", ".join(sorted(why)))
+        if any(name in _MET for name in why):
+            return Ending("converged")
+        return Ending("stalled", f"CMA-ES ended by {', '.join(sorted(why))}")
 
 
 def _normal(generator: np.random.Generator) -> Any:

@@ -172,8 +172,9 @@ class _Rounds:
     def _ended(self, done: Done, k: int) -> Ending:
         if done.error is not None:
             raise done.error
-        note = "; ".join(part for part in (self.finite[k].note, str(done.value.message)) if part)
-        return Ending("converged" if done.value.success else "stalled", note)
+        if done.value.success:
+            return Ending("converged", self.finite[k].note)
+        return Ending("stalled", "; ".join(part for part in (self.finite[k].note, str(done.value.message)) if part))
 
     def _points(self, fits: Sequence[int]) -> np.ndarray:
         """A point of every fit: what these ask for, the best ones of the others."""
@@ -222,9 +223,9 @@ class _Rounds:
     def _evaluate(self, c: np.ndarray, known: dict[str, np.ndarray] | None) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
         """What is stored of a step, and the residuals. Losses are NaN where something is not finite, and slopes with them."""
         if self.backend.residuals:
-            vectors = np.asarray(self.problem.residuals(c), dtype=np.float64)
-            with np.errstate(invalid="ignore", over="ignore"):
-                return {"losses": checks.evaluated(np.sqrt(np.mean(vectors**2, axis=1)), (len(c),))}, vectors
+            losses, vectors = (np.array(a, dtype=np.float64) for a in self.problem.residuals(c))
+            losses[~(np.isfinite(losses) & np.isfinite(vectors).all(axis=1))] = np.nan
+            return {"losses": losses}, vectors
         if known is not None:
             return known, None
         if not self.backend.gradient:
