@@ -343,3 +343,10 @@ def test_global_state_is_left_alone():
     before = jax.config.jax_enable_x64
     fitter("grad").fit(recorded(-1.3), n_steps=2)
     assert jax.config.jax_enable_x64 == before
+
+
+def test_an_initial_value_may_be_fitted():
+    target = recorded(-1.0, initial={"x": 1.5})
+    run = {**RELAX, "inputs": {"x": 2.0}, "initial": {"x": xm.Param(0.2, bounds=(-3.0, 3.0))}}
+    fit = xm.Fitter(relaxing(), objective=xm.objectives.timeseries_rmse(), backend="scipy", run=run).fit(target, n_steps=30)
+    np.testing.assert_allclose(float(fit["initial.x"]), 1.5, atol=1e-4)

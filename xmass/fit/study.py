@@ -99,6 +99,8 @@ class Study:
             first=np.repeat(first, self.starts, axis=0),
         )
         seed_given = run.get("seed") is not None or (run.get("params") is not None and SEED in run["params"].variables)
+        if isinstance(run.get("initial"), Mapping) and not isinstance(run["initial"], xr.Dataset):
+            run["initial"] = {n: v for n, v in run["initial"].items() if not (isinstance(v, Param) and v.fit)} or None
         request = Request(**{**run, **({} if seed_given else {"seed": self.seed})}, limits=delay_limits(layout))
         self.problem = Problem(
             Setting(
@@ -128,7 +130,7 @@ class Study:
     def _params(self, specs: dict[str, Spec], given: xr.Dataset | None) -> dict[str, Param]:
         """What is fitted, in declared units: from the model, then from ``search``, which wins."""
         fitter = self.fitter
-        found = free_parameters(fitter.simulator.config.system, fitter.run.get("monitors"))
+        found = free_parameters(fitter.simulator.config.system, fitter.run.get("monitors"), initial=fitter.run.get("initial"))
         found = {path: p for path, p in found.items() if path not in fitter.derive} | {p: v for p, v in fitter.search.items() if v.fit}
         if not found:
             raise ValueError(
