@@ -56,7 +56,17 @@ lazy = sim2.run(6 * u.minute, p2, monitors=seen, transient=1 * u.minute, chunks=
 print(lazy.bold.chunksizes["k"])
 done = sim2.run_to_zarr("sweep.zarr", 6 * u.minute, p2, monitors=seen, transient=1 * u.minute, chunks={"k": 8}, seed=0)  # resumes if killed
 
-# compare with recordings -----------------------------------------------------------------------------------
-score = xm.compare(done, cohort, [xm.objectives.fc_corr("fc", "bold")])  # dims k, sigma, subject
+# compare with recordings, fit to them ----------------------------------------------------------------------
+score = xm.compare(done, cohort, [xm.objectives.fc_corr("fc", "bold"), xm.objectives.fcd_ks()])  # dims k, sigma, subject
 print(score.fc_corr.sizes)
 print(score.to_table())
+fit = xm.Fitter(
+    sim2,
+    objective=xm.objectives.fc_corr(),
+    backend="grad",
+    search={"coupling.k": xm.Param(0.2, bounds=(0, 0.5))},
+    derive={"J_i": lambda q: xm.inhibition_control(cohort, q["coupling.k"])},  # follows what is fitted
+    run=dict(duration=2 * u.minute, transient=1 * u.minute, monitors={"bold": bold}),
+).fit(cohort, n_steps=50)
+print(fit["coupling.k"], fit.loss)  # (subject), (subject, step)
+print(sim2.run(1 * u.minute, fit[["coupling.k", "J_i"]], monitors=["S_e"]).sizes)  # its parameters are a parameter Dataset again
