@@ -106,6 +106,11 @@ def aligned_datasets(simulated: xr.Dataset, recorded: xr.Dataset, *, what: str) 
         else:
             order = align_shared(theirs, ours, apart=(), what=what)
         recorded = recorded.isel({dim: order.values}) if dim in order.coords else recorded.drop_vars([dim], errors="ignore")
+    other = schema.REGION_OTHER
+    if other in recorded.coords and other not in simulated.dims and schema.REGION in simulated.coords:
+        # a matrix of the recording alone: both its axes are in one order
+        like, theirs = _places(simulated, schema.REGION).rename({schema.REGION: other}), _places(recorded, other)
+        recorded = recorded.isel({other: align_regions(theirs, like, what=what).values})
     return recorded
 
 

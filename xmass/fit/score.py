@@ -149,8 +149,11 @@ class Scorer:
 
 
 def _not_computed(simulated: xr.Dataset) -> xr.Dataset:
-    """The simulation as a form: what is made of it is not computed."""
-    return simulated if simulated.chunks else simulated.chunk()
+    """The simulation as a form: what is made of it is lazy, and its values are not read."""
+    import dask.array
+
+    forms = {n: v.data if v.chunks else dask.array.zeros(v.shape, dtype=v.dtype, chunks=v.shape) for n, v in simulated.data_vars.items()}
+    return simulated.copy(data=forms)
 
 
 def _prepared(
