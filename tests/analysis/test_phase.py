@@ -102,7 +102,7 @@ def test_what_is_no_series_is_refused(function, signal, error, words):
     [
         (as_phases(np.ones((5, 2)), "time", "region", unit="mV"), ValueError, "'mV', needs an angle"),
         (as_phases(np.ones((5, 2)), "time", "region", unit="1"), ValueError, "units='rad'"),
-        (as_phases(np.ones((5, 2)), "time", "sensor"), ValueError, "needs 'region'"),
+        (as_phases(np.ones((5, 2)), "time", "channel"), ValueError, "needs 'region'"),
         (as_phases(np.ones((5, 2)) * 1j, "time", "region"), TypeError, "angles, not exp"),
         (np.ones((5, 2)), TypeError, "xm.phase"),
     ],

@@ -11,6 +11,7 @@ import xarray as xr
 from xmass.analysis.clock import duration_in_seconds, period_in_seconds, time_unit
 from xmass.analysis.connectivity import MINIMUM_SAMPLES, checked_series, one_chunk
 from xmass.analysis.preprocess import PREPROCESS
+from xmass.analysis.sensors import as_regions, as_sensors, of_sensors
 from xmass.labelled import schema, units
 
 AVALANCHE = "avalanche"
@@ -32,7 +33,7 @@ def avalanches(
     Parameters
     ----------
     signal : DataArray
-        ``(..., time, region)``, any unit; other dims (subject, k) are kept, whatever their place.
+        ``(..., time, region)`` or ``(..., time, sensor)``, any unit; other dims (subject, k) are kept, whatever their place.
     threshold : float
         In standard deviations of each region.
     bin_width : time, optional
@@ -76,6 +77,8 @@ def avalanches(
     >>> found["size"].dropna("avalanche").values.tolist(), found.duration.dropna("avalanche").values.tolist(), int(found.number)
     ([2.0, 1.0], [2.0, 1.0], 2)
     """
+    if of_sensors(signal):
+        return as_sensors(avalanches(as_regions(signal), threshold=threshold, bin_width=bin_width, sign=sign, dim=dim))
     signal, time = checked_series(signal, dim=dim)
     if sign not in ("both", "positive", "negative"):
         raise ValueError(f"sign={sign!r}, needs 'both', 'positive' or 'negative'.")

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xmass.analysis.arrays import array_namespace
+from xmass.analysis.sensors import as_regions, as_sensors, of_sensors
 from xmass.analysis.shrinkage import Shrinkage, checked_shrinkage, intensity, shrunk
 from xmass.labelled import schema, units
 
@@ -21,7 +22,7 @@ def functional_connectivity(signal: xr.DataArray, *, dim: str | None = None, shr
     Parameters
     ----------
     signal : DataArray
-        ``(..., time, region)``, any unit; other dims (subject, k) are kept, whatever their place.
+        ``(..., time, region)`` or ``(..., time, sensor)``, any unit; other dims (subject, k) are kept, whatever their place.
     dim : str, optional
         The time dimension, if not the one with ``axis="T"``.
     shrinkage : "ledoit_wolf", float or None
@@ -59,6 +60,8 @@ def functional_connectivity(signal: xr.DataArray, *, dim: str | None = None, shr
     array([[ 1., -1.],
            [-1.,  1.]])
     """
+    if of_sensors(signal):
+        return as_sensors(functional_connectivity(as_regions(signal), dim=dim, shrinkage=shrinkage))
     signal, time = checked_series(signal, dim=dim)
     check_for_correlation(signal, time)
     dtype = float_type(signal)
@@ -194,7 +197,9 @@ def checked_series(signal: xr.DataArray, *, dim: str | None = None, region: bool
         raise TypeError(f"signal has dtype {signal.dtype}, needs real numbers: convert it with signal.astype(float).")
     time = schema.time_dim(signal, dim)
     if region and schema.REGION not in signal.dims:
-        raise ValueError(f"signal has dims {tuple(signal.dims)}, needs 'region': rename one with signal.rename({{...: 'region'}}).")
+        raise ValueError(
+            f"signal has dims {tuple(signal.dims)}, needs 'region' or 'sensor': rename one with signal.rename({{...: 'region'}})."
+        )
     return signal, time
 
 

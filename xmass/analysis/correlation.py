@@ -19,6 +19,7 @@ from xmass.analysis.connectivity import (
     float_type,
     one_chunk,
 )
+from xmass.analysis.sensors import as_regions, as_sensors, of_sensors
 from xmass.analysis.shrinkage import Shrinkage, checked_shrinkage, intensity, shrunk
 from xmass.labelled import schema, units
 
@@ -29,7 +30,7 @@ def partial_correlation(signal: xr.DataArray, *, dim: str | None = None, shrinka
     Parameters
     ----------
     signal : DataArray
-        ``(..., time, region)``, any unit; other dims (subject, k) are kept, whatever their place.
+        ``(..., time, region)`` or ``(..., time, sensor)``, any unit; other dims (subject, k) are kept, whatever their place.
     dim : str, optional
         The time dimension, if not the one with ``axis="T"``.
     shrinkage : "ledoit_wolf", float or None
@@ -65,6 +66,8 @@ def partial_correlation(signal: xr.DataArray, *, dim: str | None = None, shrinka
     >>> float(xm.functional_connectivity(x)[1, 2].round(1)), abs(float(xm.partial_correlation(x)[1, 2].round(1)))
     (0.5, 0.0)
     """
+    if of_sensors(signal):
+        return as_sensors(partial_correlation(as_regions(signal), dim=dim, shrinkage=shrinkage))
     signal, time = checked_series(signal, dim=dim)
     amount = checked_shrinkage(shrinkage)
     check_for_correlation(signal, time)
@@ -96,7 +99,7 @@ def lagged_fc(signal: xr.DataArray, lags: Any, *, dim: str | None = None) -> xr.
     Parameters
     ----------
     signal : DataArray
-        ``(..., time, region)``, any unit; other dims are kept, whatever their place.
+        ``(..., time, region)`` or ``(..., time, sensor)``, any unit; other dims are kept, whatever their place.
     lags : time or sequence of times
         Bare numbers are in the unit of the time coordinate; negative ones look into the future. Rounded to whole samples.
     dim : str, optional
@@ -134,6 +137,8 @@ def lagged_fc(signal: xr.DataArray, lags: Any, *, dim: str | None = None) -> xr.
     >>> round(float(xm.lagged_fc(x, [0, 2]).sel(lag=2, region="follower", region_other="leader")), 12)
     1.0
     """
+    if of_sensors(signal):
+        return as_sensors(lagged_fc(as_regions(signal), lags, dim=dim))
     signal, time = checked_series(signal, dim=dim)
     check_for_correlation(signal, time)
     if schema.LAG in signal.dims or schema.LAG in signal.coords:
@@ -174,7 +179,7 @@ def seed_map(signal: xr.DataArray, seed: Hashable | Sequence[Hashable], *, dim: 
     Parameters
     ----------
     signal : DataArray
-        ``(..., time, region)``, any unit; other dims are kept, whatever their place.
+        ``(..., time, region)`` or ``(..., time, sensor)``, any unit; other dims are kept, whatever their place.
     seed : label, or sequence of labels
         Of ``region``; a number, counted from 0, where regions have no labels. The series of several regions are averaged.
     dim : str, optional
@@ -203,6 +208,8 @@ def seed_map(signal: xr.DataArray, seed: Hashable | Sequence[Hashable], *, dim: 
     >>> xm.seed_map(x, "A").values
     array([ 1., -1.])
     """
+    if of_sensors(signal):
+        return as_sensors(seed_map(as_regions(signal), seed, dim=dim))
     signal, time = checked_series(signal, dim=dim)
     if signal.sizes[time] < MINIMUM_SAMPLES:
         raise ValueError(f"signal has {signal.sizes[time]} samples along {time!r}, a correlation needs at least {MINIMUM_SAMPLES}.")

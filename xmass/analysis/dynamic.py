@@ -11,6 +11,7 @@ import xarray as xr
 from xmass.analysis.arrays import array_namespace
 from xmass.analysis.clock import duration_in_seconds, period_in_seconds, time_unit
 from xmass.analysis.connectivity import MINIMUM_SAMPLES, checked_series, correlation_matrix, float_type, one_chunk
+from xmass.analysis.sensors import as_regions, as_sensors, of_sensors
 from xmass.labelled import schema, units
 
 WINDOW, WINDOW_OTHER, PAIR = "window", "window_other", "pair"
@@ -33,7 +34,7 @@ def fcd(signal: xr.DataArray, *, window: Any = None, step: Any = None, dim: str 
     Parameters
     ----------
     signal : DataArray
-        ``(..., time, region)``, any unit; other dims (subject, k) are kept, whatever their place.
+        ``(..., time, region)`` or ``(..., time, sensor)``, any unit; other dims (subject, k) are kept, whatever their place.
     window : time, optional
         Length of a window, 60 s by default. A bare number is in the unit of the time coordinate.
     step : time, optional
@@ -75,6 +76,8 @@ def fcd(signal: xr.DataArray, *, window: Any = None, step: Any = None, dim: str 
     >>> matrix.dims, matrix.sizes["window"], round(matrix.attrs["window"], 6), matrix.window.values[:2].round(2).tolist()
     (('window', 'window_other'), 8, 59.76, [29.52, 49.68])
     """
+    if of_sensors(signal):
+        return as_sensors(fcd(as_regions(signal), window=window, step=step, dim=dim))
     signal, time = checked_series(signal, dim=dim)
     windows = windows_in_samples(signal, time, window, step)
     if signal.sizes[schema.REGION] < MINIMUM_REGIONS:

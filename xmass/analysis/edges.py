@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xmass.analysis.connectivity import check_for_correlation, checked_series, float_type, one_chunk
+from xmass.analysis.sensors import as_regions, as_sensors, of_sensors
 from xmass.labelled import schema
 
 EDGE, EDGE_OTHER = "edge", "edge_other"
@@ -20,7 +21,7 @@ def edge_series(signal: xr.DataArray, *, dim: str | None = None) -> xr.DataArray
     Parameters
     ----------
     signal : DataArray
-        ``(..., time, region)``, any unit; other dims are kept, whatever their place.
+        ``(..., time, region)`` or ``(..., time, sensor)``, any unit; other dims are kept, whatever their place.
     dim : str, optional
         The time dimension, if not the one with ``axis="T"``.
 
@@ -54,6 +55,8 @@ def edge_series(signal: xr.DataArray, *, dim: str | None = None) -> xr.DataArray
     >>> bool(abs(edges.mean("time")[0] - xm.functional_connectivity(x)[0, 1]) < 1e-15)
     True
     """
+    if of_sensors(signal):
+        return as_sensors(edge_series(as_regions(signal), dim=dim))
     signal, time = _checked(signal, dim)
     rows, columns = np.triu_indices(signal.sizes[schema.REGION], 1)
     dtype = float_type(signal)
@@ -78,7 +81,7 @@ def edge_fc(signal: xr.DataArray, *, dim: str | None = None) -> xr.DataArray:
     Parameters
     ----------
     signal : DataArray
-        ``(..., time, region)``, any unit; other dims are kept, whatever their place.
+        ``(..., time, region)`` or ``(..., time, sensor)``, any unit; other dims are kept, whatever their place.
     dim : str, optional
         The time dimension, if not the one with ``axis="T"``.
 
@@ -110,6 +113,8 @@ def edge_fc(signal: xr.DataArray, *, dim: str | None = None) -> xr.DataArray:
     >>> xm.edge_fc(x).shape
     (6, 6)
     """
+    if of_sensors(signal):
+        return as_sensors(edge_fc(as_regions(signal), dim=dim))
     signal, time = _checked(signal, dim)
     rows, columns = np.triu_indices(signal.sizes[schema.REGION], 1)
     dtype = float_type(signal)

@@ -17,6 +17,7 @@ from xmass.analysis.connectivity import (
     one_chunk,
 )
 from xmass.analysis.preprocess import PREPROCESS
+from xmass.analysis.sensors import as_regions, as_sensors, of_sensors
 from xmass.labelled import schema, units
 
 
@@ -104,7 +105,8 @@ def envelope_correlation(signal: xr.DataArray, *, orthogonalise: bool = False, d
     Parameters
     ----------
     signal : DataArray
-        ``(..., time, region)`` in a narrow band; other dims (subject, k) are kept, whatever their place. The mean over time is removed.
+        ``(..., time, region)`` or ``(..., time, sensor)`` in a narrow band; other dims (subject, k) are kept, whatever their
+        place. The mean over time is removed.
     orthogonalise : bool
         Take out of each region of a pair, at each time, what is in phase with the other, before its envelope is taken: what field spread
         makes of one source has no lag (Hipp, Hawellek, Corbetta, Siegel and Engel 2012, doi:10.1038/nn.3101). The mean of both directions.
@@ -141,6 +143,8 @@ def envelope_correlation(signal: xr.DataArray, *, orthogonalise: bool = False, d
     >>> bool(plain > 0.2), bool(abs(clean) < 0.1)
     (True, True)
     """
+    if of_sensors(signal):
+        return as_sensors(envelope_correlation(as_regions(signal), orthogonalise=orthogonalise, dim=dim))
     signal, time = checked_series(signal, dim=dim)
     check_for_correlation(signal, time)
     dtype = float_type(signal)
@@ -165,7 +169,8 @@ def order_parameter(phases: xr.DataArray) -> xr.DataArray:
     Parameters
     ----------
     phases : DataArray
-        ``(..., region)``, in rad or another unit of angle, wrapped or not: of :func:`phase`, or the ``theta`` of a Kuramoto network.
+        ``(..., region)`` or ``(..., sensor)``, in rad or another unit of angle, wrapped or not: of :func:`phase`, or the ``theta`` of a
+        Kuramoto network.
 
     Returns
     -------
@@ -194,6 +199,8 @@ def order_parameter(phases: xr.DataArray) -> xr.DataArray:
     >>> round(float(xm.order_parameter(together)), 12), round(float(xm.order_parameter(apart)), 12)
     (1.0, 0.0)
     """
+    if of_sensors(phases):
+        return as_sensors(order_parameter(as_regions(phases)))
     phases = _checked_phases(phases)
     result = xr.apply_ufunc(
         _order,
@@ -213,7 +220,7 @@ def metastability(phases: xr.DataArray, *, dim: str | None = None) -> xr.DataArr
     Parameters
     ----------
     phases : DataArray
-        ``(..., time, region)``, in rad or another unit of angle, as for :func:`order_parameter`.
+        ``(..., time, region)`` or ``(..., time, sensor)``, in rad or another unit of angle, as for :func:`order_parameter`.
     dim : str, optional
         The time dimension, if not the one with ``axis="T"``.
 
@@ -242,6 +249,8 @@ def metastability(phases: xr.DataArray, *, dim: str | None = None) -> xr.DataArr
     >>> round(float(xm.metastability(locked)), 12)
     0.0
     """
+    if of_sensors(phases):
+        return as_sensors(metastability(as_regions(phases), dim=dim))
     phases = _checked_phases(phases)
     time = _enough(phases, dim)
     result = order_parameter(phases).std([time], skipna=False)
@@ -255,7 +264,7 @@ def phase_locking(phases: xr.DataArray, *, dim: str | None = None) -> xr.DataArr
     Parameters
     ----------
     phases : DataArray
-        ``(..., time, region)``, in rad or another unit of angle, as for :func:`order_parameter`.
+        ``(..., time, region)`` or ``(..., time, sensor)``, in rad or another unit of angle, as for :func:`order_parameter`.
     dim : str, optional
         The time dimension, if not the one with ``axis="T"``.
 
@@ -287,6 +296,8 @@ def phase_locking(phases: xr.DataArray, *, dim: str | None = None) -> xr.DataArr
     >>> xm.phase_locking(phases)[0].round(6).values.tolist()
     [1.0, 1.0, 0.0]
     """
+    if of_sensors(phases):
+        return as_sensors(phase_locking(as_regions(phases), dim=dim))
     phases = _checked_phases(phases)
     time = _enough(phases, dim)
     check_for_correlation(phases, time)
@@ -322,7 +333,9 @@ def _checked_phases(phases: xr.DataArray) -> xr.DataArray:
     if phases.dtype.kind not in "fiu":
         raise TypeError(f"phases have dtype {phases.dtype}, needs real numbers: angles, not exp(i angle).")
     if schema.REGION not in phases.dims:
-        raise ValueError(f"phases have dims {tuple(phases.dims)}, needs 'region': rename one with phases.rename({{...: 'region'}}).")
+        raise ValueError(
+            f"phases have dims {tuple(phases.dims)}, needs 'region' or 'sensor': rename one with phases.rename({{...: 'region'}})."
+        )
     unit = phases.attrs.get(schema.UNITS, "rad")
     if unit != "rad" and (unit == "1" or not units.same_dimension(unit, "rad")):
         raise ValueError(

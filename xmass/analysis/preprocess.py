@@ -11,6 +11,7 @@ import xarray as xr
 
 from xmass.analysis.clock import duration_in_seconds, period_in_seconds
 from xmass.analysis.connectivity import checked_series, one_chunk
+from xmass.analysis.sensors import as_regions, as_sensors, of_sensors
 from xmass.labelled import schema, units
 
 PREPROCESS = "preprocess"
@@ -30,7 +31,7 @@ def preprocess(
     Parameters
     ----------
     signal : DataArray
-        ``(..., time, region)``; other dims (subject, k) are kept, and the order of dims is. Lazy stays lazy.
+        ``(..., time, region)`` or ``(..., time, sensor)``; other dims (subject, k) are kept, and the order of dims is. Lazy stays lazy.
     detrend : "linear" or None
         Subtract each region's straight line, its mean included.
     band : (low, high), optional
@@ -67,6 +68,8 @@ def preprocess(
     >>> clean.sizes["time"], bool(abs(clean).max() < 1e-10), clean.attrs["preprocess"]
     (90, True, '[{"discard": [7.2, "s"]}, {"detrend": "linear"}]')
     """
+    if of_sensors(signal):
+        return as_sensors(preprocess(as_regions(signal), detrend=detrend, band=band, global_signal=global_signal, discard=discard))
     from scipy import signal as scipy_signal
 
     signal, time = checked_series(signal)
