@@ -15,6 +15,7 @@ import xarray as xr
 from xmass.core.param import Param
 from xmass.fit.backend import Ending, Front, Outcome, Stop
 from xmass.fit.checks import seeds as optimiser_seeds
+from xmass.fit.fronts import front_result
 from xmass.fit.layout import layout_of
 from xmass.fit.points import Points
 from xmass.fit.problem import CANDIDATE, Problem, Setting
@@ -234,16 +235,16 @@ class Study:
                 for position, fit in enumerate(which):
                     endings[fit] = outcome.endings[position] if outcome.endings else endings[fit]
                     fronts[fit] = outcome.fronts[position] if outcome.fronts else None
-        found = tuple(f for f in fronts if f is not None)
-        outcome = Outcome(tuple(endings), found if len(found) == problem.fits else ())
+        none = Front(np.empty((0, problem.size)), np.empty((0, problem.objectives)))
+        outcome = Outcome(tuple(endings), tuple(f or none for f in fronts) if any(fronts) else ())
         return self._labelled(whole, outcome, predict)
 
     def _one(self, problem: Any, record: Recorder, seeds: np.ndarray, kept: FitStore | None) -> tuple[Outcome, bool]:
         """One part, and whether no other should begin."""
         try:
             return self.fitter.method.run(problem, record, self.n_steps, [int(s) for s in seeds]), False
-        except Stop:
-            return Outcome(()), True
+        except Stop as stop:
+            return stop.outcome or Outcome(()), True
         except KeyboardInterrupt:
             if kept is not None:
                 said = f"interrupted after step {record.steps} of {self.n_steps}; what is done is in {kept.folder}."
@@ -259,7 +260,11 @@ class Study:
 
     def _labelled(self, record: Recorder, outcome: Outcome, predict: bool) -> xr.Dataset:
         configuration = self.configuration
-        ds = result(self.points, record, outcome, self.fit_sizes, self.points.labels, ", ".join(self.problem.scorer.names))
+        names = self.problem.scorer.names
+        if outcome.fronts:
+            ds = front_result(self.points, outcome.fronts, self.fit_sizes, self.points.labels, names)
+        else:
+            ds = result(self.points, record, outcome, self.fit_sizes, self.points.labels, ", ".join(names))
         notes = sorted({e.note for e in outcome.endings if e.note})
         ds.attrs = {
             "Conventions": CONVENTIONS,
