@@ -5,6 +5,19 @@ from xmass.fit.fitter import Fitter
 from xmass.fit.gradient import GradientBackend
 from xmass.fit.grid import GridBackend
 from xmass.fit.likelihood import GaussianLikelihood
+from xmass.fit.nevergrad_backend import NevergradBackend
+from xmass.fit.nuts import NutsBackend
+from xmass.fit.pareto import ParetoBackend
 from xmass.fit.scipy_backend import ScipyBackend
 
-__all__ = ["EvolutionBackend", "Fitter", "GaussianLikelihood", "GradientBackend", "GridBackend", "ScipyBackend"]
+__all__ = [
+    "EvolutionBackend",
+    "Fitter",
+    "GaussianLikelihood",
+    "GradientBackend",
+    "GridBackend",
+    "NevergradBackend",
+    "NutsBackend",
+    "ParetoBackend",
+    "ScipyBackend",
+]

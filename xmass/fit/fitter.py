@@ -11,6 +11,7 @@ import xarray as xr
 
 from xmass.core.param import Param
 from xmass.fit.backend import Backend, backend_named
+from xmass.fit.likelihood import GaussianLikelihood
 from xmass.fit.points import Derive
 from xmass.fit.recorder import Callback
 from xmass.fit.study import Study
@@ -192,4 +193,87 @@ class Fitter:
             chunks=chunks,
             resume=resume,
             predict=predict,
+        )
+
+    def sample(
+        self,
+        target: xr.Dataset,
+        *,
+        draws: int = 1000,
+        chains: int = 4,
+        warmup: int = 500,
+        seed: int | None = None,
+        likelihood: GaussianLikelihood | None = None,
+        start: xr.Dataset | None = None,
+        seeds: int = 16,
+        predictive: int = 100,
+        progress: bool | None = None,
+    ) -> xr.DataTree:
+        """Sample the posterior of the parameters by the No-U-Turn sampler, with gradients through the simulation.
+
+        The posterior is that of summary statistics with a normal likelihood, under the priors of the Params; a Param without a prior is
+        uniform between its bounds, in its value. The noise of the simulation is held: with a noisy model give ``run`` a ``batch_size``,
+        so that the simulated statistics are means over trials. Regularisation is no prior and does not enter.
+
+        Parameters
+        ----------
+        target : Dataset
+            The recordings, as for :meth:`fit`; every subject has a posterior of its own.
+        draws, chains, warmup : int
+            Draws of each chain, chains, and steps of each chain to adapt, which are not returned.
+        seed : int, optional
+            Of the sampler, and of the noise where ``run`` has no seed.
+        likelihood : GaussianLikelihood, optional
+            By default that of the statistics of the objective, :class:`xmass.fit.GaussianLikelihood`, whose standard deviation is
+            estimated over the noise, that of the simulated mean included.
+        start : Dataset, optional
+            Where the first chain begins, and where the standard deviation is estimated: what :meth:`fit` returned. By default the values
+            of the Params. The other chains begin at points spread over the prior.
+        seeds : int
+            Runs from which the standard deviation is estimated.
+        predictive : int
+            Draws, of all chains together, that are simulated with fresh noise; 0 for none.
+        progress : bool, optional
+            Show a progress bar over the fits.
+
+        Returns
+        -------
+        DataTree
+            As arviz reads it: the groups ``posterior`` (chain, draw, dims of the fits), ``sample_stats``, ``prior``, ``observed_data`` and
+            ``posterior_predictive``.
+
+        Raises
+        ------
+        ValueError
+            If the objective has no statistics, a parameter neither prior nor two bounds, or the run no noise and the likelihood no ``sd``.
+        ImportError
+            Without numpyro: ``pip install "xmass[posterior]"``.
+
+        Examples
+        --------
+        >>> import xarray as xr, xmass as xm
+        >>> sim = xm.Simulator(xm.LinearStep(gamma=-0.1), dt=0.5)
+        >>> run = dict(duration=5.0, monitors=["x"])
+        >>> recorded = sim.run(params=xr.Dataset({"initial.x": 1.0}), **run)
+        >>> search = {"initial.x": xm.Param(0.9, bounds=(0.0, 2.0))}
+        >>> fitter = xm.Fitter(sim, objective=xm.objectives.timeseries_rmse(), run=run, search=search)
+        >>> likelihood = xm.fit.GaussianLikelihood(xm.objectives.timeseries_rmse(), sd=0.1)
+        >>> tree = fitter.sample(recorded, draws=200, chains=2, warmup=100, seed=0, likelihood=likelihood)
+        >>> dict(tree["posterior"].sizes)
+        {'chain': 2, 'draw': 200}
+        """
+        from xmass.fit.nuts import sample
+
+        return sample(
+            self,
+            target,
+            draws=draws,
+            chains=chains,
+            warmup=warmup,
+            seed=seed,
+            likelihood=likelihood,
+            start=start,
+            seeds=seeds,
+            predictive=predictive,
+            progress=progress,
         )

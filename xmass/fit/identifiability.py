@@ -19,6 +19,7 @@ from xmass.fit.statistics import (
     residuals_over_seeds,
     scales_at,
     study_of,
+    trials,
 )
 from xmass.fit.study import Study
 from xmass.labelled.schema import LONG_NAME
@@ -125,6 +126,7 @@ def identifiability(
     jacobian = np.mean([by_target(problem, problem.jacobian(c, draw=s)) for s in range(draws)], axis=0)
     jacobian = jacobian * factor[..., None] * (scales.width / scales.slope)[:, None, :]
     if likelihood.sd is None:
+        residuals = residuals * np.sqrt(trials(problem))  # as a single recording varies
         spread = residuals.std(axis=0, ddof=1)
         weight = np.where(spread > 0, (draws - 3) / (draws - 1) / np.where(spread > 0, spread, 1.0) ** 2, 0.0)  # E[1/s^2]
     else:

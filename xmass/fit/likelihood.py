@@ -59,7 +59,8 @@ class GaussianLikelihood:
         if self.sd is not None:
             numbers = np.asarray(self.sd, np.float64)
             if numbers.ndim > 1 or not (numbers > 0).all() or not np.isfinite(numbers).all():
-                raise ValueError(f"sd={self.sd!r}, needs a positive number, or one for each statistic along one axis.")
+                said = f"{self.sd!r}" if numbers.size < 5 else f"numbers from {numbers.min():g} to {numbers.max():g}"
+                raise ValueError(f"sd is {said}, needs a positive number, or one for each statistic along one axis.")
 
     @property
     def residual(self) -> Objective:

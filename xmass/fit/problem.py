@@ -70,7 +70,7 @@ class Problem:
         self.scorer = Scorer(setting.objectives, template(self._single.resolved, {}), setting.target, setting.target_dims)
         self.objectives = len(self.scorer.names)
         self._populations: dict[int, _Runs] = {}
-        self._score = jax.jit(self.scorer)
+        self._score = self.scorer.losses  # compiled, unless a function of a user cannot be traced
         self._rows = jax.jit(self._values_by_run, static_argnums=1)
         self._penalty = jax.jit(setting.points.penalty)
 
@@ -247,6 +247,48 @@ class Problem:
         self, tile: Tile, overrides: dict, targets: Any, counts: np.ndarray, members: np.ndarray, *, tangents: dict
     ) -> tuple[Any, Any]:
         return self._value_and_tangents(tile, overrides, _of_members(tangents, overrides, members), targets), {}
+
+    # ---------------------------------------------------------------------------------------------------------- one fit, traced
+    def one_fit(self, fit: int) -> dict[str, Any]:
+        """Arrays that the residuals of one fit are made of, of one shape for all fits: its runs and targets, where other fits stand."""
+        single = self._single
+        runs = np.flatnonzero(single.fit == fit)
+        width = single.resolved.program.width
+        if width != 1:
+            raise ValueError(f"the runs of one fit are traced one by one, and a tile has {width}: Simulator(tile=1).")
+        made = [tile for run in range(len(runs)) for tile in tiles(single.resolved, runs[run : run + 1], paths=single.paths)]
+        rows = single.row[runs]
+        return {
+            "tiles": jax.tree.map(lambda *leaves: jnp.stack(leaves), *made),
+            "targets": jax.tree.map(lambda a: np.asarray(a)[:, None], single.targets(self.scorer, runs)),
+            "runs": runs,
+            "recording": np.unique(rows, return_inverse=True)[1].reshape(-1),
+            "start": self.start,
+            "fit": np.int32(fit),
+        }
+
+    def traced_residuals(self, c: Any, arrays: dict[str, Any]) -> Any:
+        """Residuals ``(statistics,)`` of one fit at ``c`` ``(size,)``, averaged over runs that are compared with one recording.
+
+        ``arrays`` are those of :meth:`one_fit`. Traceable and differentiable, in the mode that the fitter says.
+        """
+        single, forward = self._single, self.setting.derivative == "forward"
+        every = jnp.asarray(arrays["start"]).astype(c.dtype).at[arrays["fit"]].set(c)
+        values = {path: v[arrays["runs"]] for path, v in self._values_by_run(every, single).items()}
+
+        def one(run: Any) -> Any:
+            tile, own, target = run
+            overrides = {path: v[None] for path, v in own.items()}
+            return self._traced_residuals(tile, overrides, target, forward=forward)[0]
+
+        given = (arrays["tiles"], values, arrays["targets"])
+        count = arrays["recording"].shape[0]
+        if count == 1:
+            return one(jax.tree.map(lambda a: a[0], given))
+        found = jax.lax.map(one, given)
+        different = len(np.unique(self.rows[0]))
+        total = jnp.zeros((different, found.shape[1]), found.dtype).at[arrays["recording"]].add(found)
+        return (total * (different / count)).reshape(-1)
 
     def simulated(self, tile: Tile, overrides: Mapping[str, Any], *, forward: bool = False) -> tuple[dict[str, Any], Any]:
         """Arrays of the monitors, run axis first, and which runs are finite; traceable, with ``forward`` for ``jax.jvp``."""

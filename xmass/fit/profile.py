@@ -13,7 +13,7 @@ from xmass.core.param import limits
 from xmass.fit.layout import Entry
 from xmass.fit.likelihood import GaussianLikelihood
 from xmass.fit.result import BEST_LOSS, CONVERGED, LOSS, START
-from xmass.fit.statistics import filling, fit_coords, point_of, residuals_over_seeds, study_of
+from xmass.fit.statistics import estimated_sd, fit_coords, point_of, study_of
 from xmass.fit.study import Study
 from xmass.labelled.free import free_parameters
 from xmass.labelled.schema import LONG_NAME, UNITS
@@ -221,18 +221,3 @@ def _with_sd(
     study = study_of(fitter, result, target, seed=seed, changes={"objective": likelihood.residual})
     c, failed = point_of(study, result)
     return dataclasses.replace(likelihood, sd=estimated_sd(study, c, failed, seeds))
-
-
-def estimated_sd(study: Study, c: np.ndarray, failed: np.ndarray, seeds: int) -> np.ndarray:
-    """Standard deviations of the statistics over the noise, the root mean square over fits and recordings that are averaged.
-
-    One number for all statistics where regions are left out.
-    """
-    residuals = residuals_over_seeds(study, c, seeds)[:, ~failed]
-    variance = residuals.var(axis=0, ddof=1)
-    rows = len(np.unique(study.problem.rows[0]))
-    each = variance.reshape(-1, variance.shape[-1] // rows)
-    used = filling(study.problem)[~failed] > 0
-    if not (each > 0).any():
-        raise ValueError("the run has no noise, so its statistics have no variance: give that of the measurement, sd=0.1.")
-    return np.sqrt(each.mean(axis=0)) if used.all() else np.sqrt(np.asarray(variance[used].mean()))

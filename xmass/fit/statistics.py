@@ -152,6 +152,28 @@ def residuals_over_seeds(study: Study, c: np.ndarray, seeds: int) -> np.ndarray:
     return np.stack([by_target(problem, problem.residuals(c, draw=s)[1]) * factor for s in range(seeds)])
 
 
+def trials(problem: Problem) -> int:
+    """Runs whose mean is compared with one recording."""
+    return problem.rows.shape[1] // len(np.unique(problem.rows[0]))
+
+
+def estimated_sd(study: Study, c: np.ndarray, failed: np.ndarray, seeds: int) -> np.ndarray:
+    """Standard deviation of a recording's statistics from those of the simulation, over the noise of both.
+
+    A simulation is a mean over trials, so both together have the variance of one run times 1 + 1/trials. It is the mean over fits and
+    recordings, and over all statistics where regions are left out.
+    """
+    residuals = residuals_over_seeds(study, c, seeds)[:, ~failed]
+    residuals = residuals - residuals[:1]  # so that equal runs have exactly no variance
+    variance = residuals.var(axis=0, ddof=1) * (trials(study.problem) + 1)
+    rows = len(np.unique(study.problem.rows[0]))
+    each = variance.reshape(-1, variance.shape[-1] // rows)
+    used = filling(study.problem)[~failed] > 0
+    if not (each > 0).any():
+        raise ValueError("the run has no noise, so its statistics have no variance: give that of the measurement, sd=0.1.")
+    return np.sqrt(each.mean(axis=0)) if used.all() else np.sqrt(np.asarray(variance[used].mean()))
+
+
 def noisy(study: Study, c: np.ndarray) -> bool:
     """Whether runs differ by their seed."""
     first, second = (study.problem.residuals(c, draw=s)[1] for s in range(2))
