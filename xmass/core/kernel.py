@@ -24,7 +24,7 @@ _PLAIN_NAMES = (
     "convert_element_type copy cos cosh custom_jvp_call div dot_general dynamic_slice dynamic_update_slice eq erf erf_inv "
     "erfc exp exp2 expm1 floor ge gt imag integer_pow iota is_finite jit le log log1p logistic lt max min mul ne neg "
     "nextafter not or pjit pow real rem reshape round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical "
-    "sign sin sinh slice sqrt square squeeze stop_gradient sub tan tanh transpose while xor "
+    "sign sin sinh slice sqrt square squeeze stop_gradient sub tan tanh transpose while xor add_any reduce_sum "
 )
 _PLAIN = frozenset(_PLAIN_NAMES.split())
 
