@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +102,7 @@ class Recorder:
         """The state of an interrupted fit, if there is one; what was recorded is taken up again."""
         if self._file is None or not self._file.exists():
             return None
-        try:
-            with np.load(self._file, allow_pickle=False) as stored:
-                found = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, KeyError) as error:
-            raise ValueError(f"{self._file} is damaged ({error}). Delete it to start this part of the fit again.") from None
+        found = read_arrays(self._file)
         if str(found.pop("identity", "")) != self._identity:
             raise ValueError(f"{self._file} belongs to another fit. Delete it, or choose another store.")
         for name in ("best", "best_losses", "best_step", "history"):
@@ -120,9 +118,29 @@ class Recorder:
             return
         record = {f"record_{n}": getattr(self, n) for n in ("best", "best_losses", "best_step", "history", "steps")}
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._file.with_suffix(".part")
-        with beside.open("wb") as out:
-            np.savez(out, identity=np.asarray(self._identity), **record, **state)  # type: ignore[arg-type]
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(self._file)
+        write_arrays(self._file, {"identity": np.asarray(self._identity), **record, **state})
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Arrays in a file, written beside and moved into place: whole, or not there."""
+    beside = path.with_suffix(".part")
+    with beside.open("wb") as out:
+        np.savez(out, **arrays)
+        out.flush()
+        os.fsync(out.fileno())
+    beside.replace(path)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file; only arrays are read, never objects.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is damaged ({error}). Delete it to start this part of the fit again.") from None

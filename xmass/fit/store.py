@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from xmass.fit.backend import Ending, Front, Outcome
-from xmass.fit.recorder import Recorder
+from xmass.fit.recorder import Recorder, read_arrays, write_arrays
 from xmass.labelled.provenance import CONFIGURATION, canonical_json, differences
 from xmass.scale.lock import Lock
 
@@ -95,22 +95,17 @@ class FitStore:
         for k, front in enumerate(outcome.fronts):
             arrays |= {f"front_c_{k}": front.c, f"front_losses_{k}": front.losses}
         endings = json.dumps([[e.status, e.note] for e in outcome.endings])
-        beside = self._ended(part).with_suffix(".part")
-        with beside.open("wb") as out:
-            np.savez(out, endings=np.asarray(endings), **arrays)  # type: ignore[arg-type]
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(self._ended(part))
+        write_arrays(self._ended(part), arrays | {"endings": np.asarray(endings)})
         self.state(part).unlink(missing_ok=True)
 
     def load(self, part: int, record: Recorder) -> Outcome:
         """Take up a part that has ended."""
-        with np.load(self._ended(part), allow_pickle=False) as stored:
-            for name in _KEPT:
-                setattr(record, name, stored[name] if stored[name].ndim else int(stored[name]))
-            endings = tuple(Ending(*e) for e in json.loads(str(stored["endings"])))
-            count = sum(n.startswith("front_c_") for n in stored.files)
-            fronts = tuple(Front(stored[f"front_c_{k}"], stored[f"front_losses_{k}"]) for k in range(count))
+        stored = read_arrays(self._ended(part))
+        for name in _KEPT:
+            setattr(record, name, stored[name] if stored[name].ndim else int(stored[name]))
+        endings = tuple(Ending(*e) for e in json.loads(str(stored["endings"])))
+        count = sum(n.startswith("front_c_") for n in stored)
+        fronts = tuple(Front(stored[f"front_c_{k}"], stored[f"front_losses_{k}"]) for k in range(count))
         return Outcome(endings, fronts)
 
     @property
