@@ -203,6 +203,12 @@ class DatasetAccessor:
 
         return viz.plot_connectome(self._dataset, view=view, edges=edges, ax=ax, title=title)
 
+    def plot_fit(self, parameter: str | None = None, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+        """:func:`xmass.viz.plot_fit`."""
+        from xmass import viz
+
+        return viz.plot_fit(self._dataset, parameter, ax=ax, title=title)
+
 
 xr.register_dataarray_accessor("xmass")(DataArrayAccessor)
 xr.register_dataset_accessor("xmass")(DatasetAccessor)

@@ -61,8 +61,9 @@ def plot_fit(fit: xr.Dataset, parameter: str | None = None, *, ax: Axes | None =
         _losses(ax, fit)
     else:
         _values(ax, fit, parameter)
+    ax.spines[["top", "right"]].set_visible(False)
     if title is not None:
-        ax.set_title(title)
+        ax.set_title(title, loc="left")
     return ax
 
 
