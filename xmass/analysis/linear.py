@@ -56,6 +56,7 @@ def linear_twin(
     of: str | Iterable[str] | None = None,
     bold: BOLDSignal | None = None,
     frequencies: Any = None,
+    pairs: Iterable[tuple[str, str]] | None = None,
     near: Mapping[str, Any] | None = None,
     delays: DelayRule = "exact",
     tolerance: float = 1e-4,
@@ -82,6 +83,8 @@ def linear_twin(
         Adds the BOLD signal of a state or output, by the Balloon model linearised at the fixed point. Its parameters may be in ``params``.
     frequencies : array, Quantity or DataArray, optional
         Where cross-spectra are wanted [Hz].
+    pairs : iterable of (str, str), optional
+        Two different states or outputs of ``of``, or ``bold``'s name, whose covariance, correlation and cross-spectrum are wanted too.
     near : mapping of str to float, Quantity or DataArray, optional
         States near the fixed point that is wanted. By default where a run would start.
     delays : {"exact", "simulator"}
@@ -96,7 +99,8 @@ def linear_twin(
     Dataset
         Over the dims of ``params``: the fixed point of each state and output by its name ``(region)``; ``covariance.<name>`` and
         ``fc.<name>`` ``(region, region_other)``; ``spectrum.<name>(frequency, region, region_other)``, one-sided, per Hz, the mean of
-        :math:`X_i X_j^*`, so that its phase is positive where ``region`` leads; the same of ``bold``.
+        :math:`X_i X_j^*`, so that its phase is positive where ``region`` leads; the same of ``bold``. For a pair ``covariance.<a>.<b>``,
+        ``fc.<a>.<b>`` and ``spectrum.<a>.<b>``: of ``a`` in ``region`` with ``b`` in ``region_other``.
         ``leading`` [1/ms], the rightmost root of the characteristic equation with delays, and ``stable``.
         ``jacobian(region, state, state_other)`` per ms, that of a region by itself, what couplings take from it included;
         ``gain.<coupling>(region, region_other)``, the derivative of the current by what the other region sends; and
@@ -110,7 +114,7 @@ def linear_twin(
     TypeError
         For a network of several models.
     KeyError
-        For a state or output that the model lacks.
+        For a state or output that the model lacks, or a pair of one that is not read.
 
     Warns
     -----
@@ -148,6 +152,7 @@ def linear_twin(
     model = node_of(system)
     _check(model, system, bold, delays, tolerance)
     names, hertz = _names(model, of), _frequencies(frequencies)
+    several = _pairs(pairs, names, bold)
     duration = sim.dt if bold is None else milliseconds(bold.tr, "tr")
     monitors = None if bold is None else {bold.name: bold}
     resolved = resolve(sim.config, Request(duration, params, monitors=monitors, inputs=inputs))
@@ -156,10 +161,18 @@ def linear_twin(
     found = []
     with Bar(points.count, "linear twin", progress) as bar:
         for run in range(points.count):
-            found.append(_at(points, run, names, bold, hertz, tolerance))
+            found.append(_at(points, run, names, several, bold, hertz, tolerance))
             bar.add(1)
     _report(found, points, tolerance)
-    record = {"system": system, "parameters": params, "inputs": inputs, "near": near, "delays": delays, "tolerance": tolerance}
+    record = {
+        "system": system,
+        "parameters": params,
+        "inputs": inputs,
+        "near": near,
+        "delays": delays,
+        "tolerance": tolerance,
+        "pairs": several,
+    }
     attrs = {
         "Conventions": CONVENTIONS,
         "linear_twin": canonical_json(Encoder().encode(record)),
@@ -198,6 +211,22 @@ def _names(model: NeuralMass, of: str | Iterable[str] | None) -> tuple[str, ...]
     return tuple(dict.fromkeys(names))
 
 
+def _pairs(pairs: Any, names: tuple[str, ...], bold: BOLDSignal | None) -> tuple[tuple[str, str], ...]:
+    """Pairs of different names that are observed."""
+    known = [*names, *([] if bold is None else [bold.name])]
+    found: list[tuple[str, str]] = []
+    for pair in () if pairs is None else pairs:
+        if isinstance(pair, str) or not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"pairs has {pair!r}, needs pairs of names: pairs=[({known[0]!r}, {known[-1]!r})].")
+        for name in pair:
+            if name not in known:
+                raise KeyError(f"pairs has {name!r}, which is not among of= or bold={nearest(str(name), known)}")
+        if pair[0] == pair[1]:
+            raise ValueError(f"pairs has {pair!r}, needs two different names: that of one is covariance.{pair[0]} already.")
+        found.append((pair[0], pair[1]))
+    return tuple(dict.fromkeys(found))
+
+
 def _frequencies(frequencies: Any) -> np.ndarray:
     if frequencies is None:
         return np.zeros(0)
@@ -220,7 +249,15 @@ def _check_dims(resolved: Resolved, names: tuple[str, ...], bold: BOLDSignal | N
             raise ValueError(f"bold has the name {bold.name!r} of a state or output. Give it another: xm.BOLDSignal(..., name='signal').")
 
 
-def _at(points: Points, run: int, names: tuple[str, ...], bold: BOLDSignal | None, hertz: np.ndarray, tolerance: float) -> _Point:
+def _at(
+    points: Points,
+    run: int,
+    names: tuple[str, ...],
+    pairs: tuple[tuple[str, str], ...],
+    bold: BOLDSignal | None,
+    hertz: np.ndarray,
+    tolerance: float,
+) -> _Point:
     """Everything at one point."""
     read = names if bold is None else tuple(dict.fromkeys([*names, str(bold.of)]))
     if np.isnan(points.states(run)).any():
@@ -249,16 +286,20 @@ def _at(points: Points, run: int, names: tuple[str, ...], bold: BOLDSignal | Non
         filtering = balloon(bold, values, source.value)
         found[bold.name] = filtering.value
         observed += (Observed(bold.name, source, filtering),)
-    made = covariances(linear, observed, root.near, tolerance)
-    for o, matrix in zip(observed, made.values, strict=True):
-        sd = np.sqrt(np.diagonal(matrix))
-        found[f"covariance.{o.name}"] = matrix
+    place = {o.name: i for i, o in enumerate(observed)}
+    both = tuple((place[a], place[b]) for a, b in pairs)
+    called = [*place, *(f"{a}.{b}" for a, b in pairs)]
+    made = covariances(linear, observed, both, root.near, tolerance)
+    sds = [np.sqrt(np.diagonal(matrix)) for matrix in made.values[: len(observed)]]
+    for name, matrix, (i, j) in zip(called, made.values, (*((i, i) for i in range(len(observed))), *both), strict=True):
+        found[f"covariance.{name}"] = matrix
         with np.errstate(invalid="ignore", divide="ignore"):
-            correlation = np.clip(matrix / np.outer(sd, sd), -1.0, 1.0)
-        np.fill_diagonal(correlation, np.where(sd > 0, 1.0, np.nan))
-        found[f"fc.{o.name}"] = correlation
+            correlation = np.clip(matrix / np.outer(sds[i], sds[j]), -1.0, 1.0)
+        if i == j:
+            np.fill_diagonal(correlation, np.where(sds[i] > 0, 1.0, np.nan))
+        found[f"fc.{name}"] = correlation
     if len(hertz):
-        found |= {f"spectrum.{o.name}": s for o, s in zip(observed, cross_spectra(linear, observed, hertz), strict=True)}
+        found |= {f"spectrum.{name}": s for name, s in zip(called, cross_spectra(linear, observed, both, hertz), strict=True)}
     return _Point(found, root.root, root.shown, critical, made.error, made.reached, made.method)
 
 
@@ -343,12 +384,14 @@ def _meaning(model: NeuralMass, name: str, bold: BOLDSignal | None) -> tuple[tup
         return matrix, {UNITS: "ms", LONG_NAME: f"delay of {rest}"}
     if not rest:
         return (REGION,), {UNITS: _unit(model, name, bold), LONG_NAME: f"{name} at the fixed point"}
-    unit = _unit(model, rest, bold)
+    first, _, second = rest.partition(".")
+    unit, other = _unit(model, first, bold), _unit(model, second or first, bold)
+    said = f"{first} and {second}" if second else first
     if kind == "covariance":
-        return matrix, {UNITS: canonical(f"({unit})*({unit})"), LONG_NAME: f"covariance of {rest}"}
+        return matrix, {UNITS: canonical(f"({unit})*({other})"), LONG_NAME: f"covariance of {said}"}
     if kind == "fc":
-        return matrix, {UNITS: "1", LONG_NAME: f"correlation of {rest}"}
-    return (FREQUENCY, *matrix), {UNITS: canonical(f"({unit})*({unit})/Hz"), LONG_NAME: f"one-sided cross-spectral density of {rest}"}
+        return matrix, {UNITS: "1", LONG_NAME: f"correlation of {said}"}
+    return (FREQUENCY, *matrix), {UNITS: canonical(f"({unit})*({other})/Hz"), LONG_NAME: f"one-sided cross-spectral density of {said}"}
 
 
 def _unit(model: NeuralMass, name: str, bold: BOLDSignal | None) -> str:

@@ -34,24 +34,27 @@ class Covariances(NamedTuple):
     reached: bool
 
 
-def covariances(linear: Linear, observed: tuple[Observed, ...], near: np.ndarray, tolerance: float) -> Covariances:
-    """Covariances of a stable network; ``near`` are its roots near the axis."""
+Pairs = tuple[tuple[int, int], ...]
+"""Places of two observed quantities: the first in the rows, the second in the columns of their covariance."""
+
+
+def covariances(linear: Linear, observed: tuple[Observed, ...], pairs: Pairs, near: np.ndarray, tolerance: float) -> Covariances:
+    """Covariances of a stable network, of each observed quantity and then of each pair; ``near`` are its roots near the axis."""
     if not linear.delayed and all(e.density.rational for e in linear.entries):
-        return Covariances(_lyapunov(linear, observed), 1e-12, LYAPUNOV, True)
+        return Covariances(_lyapunov(linear, observed, pairs), 1e-12, LYAPUNOV, True)
     extra = [np.linalg.eigvals(o.balloon.local).reshape(-1) for o in observed if o.balloon is not None]
     extra += [-1.0 / e.density.values["tau"] for e in linear.entries if isinstance(e.density.process, OUProcess)]
     marks = np.concatenate([near, *extra]).astype(np.complex128)
     size = max(float(np.abs(marks).max()), linear.reach(0.0), *(e.density.fastest for e in linear.entries))
 
     def integrand(w: np.ndarray) -> np.ndarray:
-        made = []
-        for parts in shaped(linear, observed, w):
-            both = np.concatenate([parts.real, parts.imag], axis=2)
-            made.append(np.matmul(both, both.transpose(0, 2, 1)) / np.pi)
-        return np.stack(made, axis=1)
+        both = [np.concatenate([parts.real, parts.imag], axis=2) for parts in shaped(linear, observed, w)]
+        each = (*((i, i) for i in range(len(both))), *pairs)
+        return np.stack([np.matmul(both[i], both[j].transpose(0, 2, 1)) / np.pi for i, j in each], axis=1)
 
     def size_of(total: np.ndarray) -> np.ndarray:
-        return np.diagonal(total, axis1=1, axis2=2).max(axis=1)
+        own = np.diagonal(total[: len(observed)], axis1=1, axis2=2).max(axis=1)
+        return np.concatenate([own, [np.sqrt(max(own[i] * own[j], 0.0)) for i, j in pairs]])
 
     block = max(2_000_000 // (15 * linear.regions**2 * max(len(linear.channels), 1) ** 2), 1)
     found = integrate(integrand, frequencies(marks, size), size_of, tolerance, block=block)
@@ -64,13 +67,14 @@ def shaped(linear: Linear, observed: tuple[Observed, ...], w: np.ndarray) -> lis
     return [f if o.balloon is None else o.balloon.gain(w)[:, :, None] * f for f, o in zip(found, observed, strict=True)]
 
 
-def cross_spectra(linear: Linear, observed: tuple[Observed, ...], hertz: np.ndarray) -> np.ndarray:
-    """One-sided densities per Hz ``(observed, frequency, region, region)``, complex."""
+def cross_spectra(linear: Linear, observed: tuple[Observed, ...], pairs: Pairs, hertz: np.ndarray) -> np.ndarray:
+    """One-sided densities per Hz ``(observed and pairs, frequency, region, region)``, complex."""
     made = shaped(linear, observed, 2e-3 * np.pi * hertz)
-    return np.stack([2e-3 * np.matmul(f, f.conj().transpose(0, 2, 1)) for f in made])
+    each = (*((i, i) for i in range(len(made))), *pairs)
+    return np.stack([2e-3 * np.matmul(made[i], made[j].conj().transpose(0, 2, 1)) for i, j in each])
 
 
-def _lyapunov(linear: Linear, observed: tuple[Observed, ...]) -> np.ndarray:
+def _lyapunov(linear: Linear, observed: tuple[Observed, ...], pairs: Pairs) -> np.ndarray:
     """Covariances from the equation A P + P A' + D = 0 of states, coloured noises and BOLD together."""
     from scipy.linalg import solve_continuous_lyapunov
 
@@ -124,4 +128,6 @@ def _lyapunov(linear: Linear, observed: tuple[Observed, ...]) -> np.ndarray:
             first += 4 * n
         found.append(rows)
     p = solve_continuous_lyapunov(a, -d)
-    return np.stack([0.5 * (r @ p @ r.T + (r @ p @ r.T).T) for r in found])
+    p = 0.5 * (p + p.T)
+    own = [r @ p @ r.T for r in found]
+    return np.stack([*(0.5 * (c + c.T) for c in own), *(found[i] @ p @ found[j].T for i, j in pairs)])
