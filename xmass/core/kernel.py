@@ -24,7 +24,7 @@ _PLAIN_NAMES = (
     "convert_element_type copy cos cosh custom_jvp_call div dot_general dynamic_slice dynamic_update_slice eq erf erf_inv "
     "erfc exp exp2 expm1 floor ge gt imag integer_pow iota is_finite jit le log log1p logistic lt max min mul ne neg "
     "nextafter not or pjit pow real rem reshape round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical "
-    "sign sin sinh slice sqrt square squeeze stop_gradient sub tan tanh transpose while xor add_any reduce_sum "
+    "sign sin sinh slice sqrt square squeeze stop_gradient sub tan tanh transpose while xor add_any "
 )
 _PLAIN = frozenset(_PLAIN_NAMES.split())
 
@@ -91,4 +91,12 @@ def one_kernel(function: Callable[..., Any], *args: Any) -> Any:
 
 def _plain(jaxpr: Any) -> bool:
     """Whether every operation, inner functions included, is one that the compiler can put into one kernel."""
-    return all(e.primitive.name in _PLAIN for e in jaxpr.eqns) and all(_plain(j) for j in subjaxprs(jaxpr))
+    return all(_allowed(e) for e in jaxpr.eqns) and all(_plain(j) for j in subjaxprs(jaxpr))
+
+
+def _allowed(equation: Any) -> bool:
+    """Of sums over an axis only those of one term, which are no sums for the compiler."""
+    if equation.primitive.name == "reduce_sum":
+        shape = equation.invars[0].aval.shape
+        return all(shape[axis] == 1 for axis in equation.params["axes"])
+    return equation.primitive.name in _PLAIN
