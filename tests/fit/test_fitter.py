@@ -350,3 +350,11 @@ def test_an_initial_value_may_be_fitted():
     run = {**RELAX, "inputs": {"x": 2.0}, "initial": {"x": xm.Param(0.2, bounds=(-3.0, 3.0))}}
     fit = xm.Fitter(relaxing(), objective=xm.objectives.timeseries_rmse(), backend="scipy", run=run).fit(target, n_steps=30)
     np.testing.assert_allclose(float(fit["initial.x"]), 1.5, atol=1e-4)
+
+
+def test_the_seed_of_the_recording_is_warned_of():
+    sim = noisy()
+    target = sim.run(seed=2, **NOISY)
+    search = {"coupling.k": xm.Param(0.05, bounds=(0.0, 0.1))}
+    with pytest.warns(UserWarning, match="with a seed of the fit"):
+        Study(xm.Fitter(sim, objective=xm.objectives.fc_rmse(), search=search, run={**NOISY, "seed": 2}), target, 1, 1, 0)

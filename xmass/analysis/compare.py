@@ -223,7 +223,7 @@ def _without_core_coords(data: xr.DataArray, dims: Sequence[Hashable]) -> xr.Dat
 
 
 def _warn_of_inverse_crime(simulated: xr.Dataset, recorded: xr.Dataset) -> None:
-    shared = sorted(_seeds(simulated) & _seeds(recorded))
+    shared = sorted(seeds_of(simulated) & seeds_of(recorded))
     if shared:
         ours, theirs = simulated.attrs.get("config_hash"), recorded.attrs.get("config_hash")
         also = f" and one configuration ({ours})" if ours is not None and ours == theirs else ""
@@ -235,7 +235,8 @@ def _warn_of_inverse_crime(simulated: xr.Dataset, recorded: xr.Dataset) -> None:
         )
 
 
-def _seeds(side: xr.Dataset) -> set[int]:
+def seeds_of(side: xr.Dataset) -> set[int]:
+    """The seeds that a simulation says it was made with; none of a recording."""
     if schema.SEED in side.variables:
         return {int(s) for s in np.unique(side[schema.SEED].values)}
     given = np.atleast_1d(side.attrs.get(schema.SEED, []))

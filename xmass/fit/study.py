@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xmass.analysis.compare import seeds_of
 from xmass.core.param import Param
 from xmass.fit.backend import Ending, Front, Outcome, Stop
 from xmass.fit.checks import seeds as optimiser_seeds
@@ -32,7 +33,7 @@ from xmass.labelled.parameters import Spec, node_of, observation_parameters, sys
 from xmass.labelled.progress import Bar
 from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION, VERSIONS, Encoder, canonical_json, config_hash, versions
 from xmass.labelled.record import configuration_of
-from xmass.labelled.resolve import Request
+from xmass.labelled.resolve import Request, Resolved
 from xmass.labelled.schema import CONVENTIONS, DIVERGED, MATRIX_DIMS, REGION, REGION_OTHER, SEED
 from xmass.labelled.suggest import nearest
 from xmass.labelled.units import dequantify, milliseconds
@@ -102,6 +103,7 @@ class Study:
         seed_given = run.get("seed") is not None or (run.get("params") is not None and SEED in run["params"].variables)
         if isinstance(run.get("initial"), Mapping) and not isinstance(run["initial"], xr.Dataset):
             run["initial"] = {n: v for n, v in run["initial"].items() if not (isinstance(v, Param) and v.fit)} or None
+        self._run = run
         request = Request(**{**run, **({} if seed_given else {"seed": self.seed})}, limits=delay_limits(layout))
         self.problem = Problem(
             Setting(
@@ -121,6 +123,7 @@ class Study:
             )
         )
         _check_network_dims(config.system, self.problem, dims)
+        _warn_of_shared_seeds(self.problem.template, self.target)
 
     def _derivative(self, size: int) -> str:
         fitter = self.fitter
@@ -237,7 +240,7 @@ class Study:
                     fronts[fit] = outcome.fronts[position] if outcome.fronts else None
         none = Front(np.empty((0, problem.size)), np.empty((0, problem.objectives)))
         outcome = Outcome(tuple(endings), tuple(f or none for f in fronts) if any(fronts) else ())
-        return self._labelled(whole, outcome, predict)
+        return self._labelled(whole, outcome, predict, progress)
 
     def _one(self, problem: Any, record: Recorder, seeds: np.ndarray, kept: FitStore | None) -> tuple[Outcome, bool]:
         """One part, and whether no other should begin."""
@@ -258,7 +261,7 @@ class Study:
             )
             return Outcome(()), True
 
-    def _labelled(self, record: Recorder, outcome: Outcome, predict: bool) -> xr.Dataset:
+    def _labelled(self, record: Recorder, outcome: Outcome, predict: bool, progress: bool | None) -> xr.Dataset:
         configuration = self.configuration
         names = self.problem.scorer.names
         if outcome.fronts:
@@ -275,17 +278,17 @@ class Study:
         masked = self.problem.scorer.masked
         if bool(masked.any()):
             ds = ds.assign_coords(masked=masked)
-        return self._with_prediction(ds) if predict else ds
+        return self._with_prediction(ds, progress) if predict else ds
 
-    def _with_prediction(self, ds: xr.Dataset) -> xr.Dataset:
+    def _with_prediction(self, ds: xr.Dataset, progress: bool | None) -> xr.Dataset:
         """The result with the simulation at its parameters."""
-        run = dict(self.fitter.run)
+        run = dict(self._run)
         given = run.pop("params", None)
         names = [n for n in ds.data_vars if n in self.points.specs]
         params = ds[names]
         seed = {} if self.problem.template.request.seed is None else {"seed": self.problem.template.request.seed}
         params = params if given is None else given.assign(dict(params.data_vars))
-        simulated = self.fitter.simulator.run(**{**run, **seed, "params": params})
+        simulated = self.fitter.simulator.run(**{**run, **seed, "params": params, "progress": progress})
         keep = [c for c in simulated.coords if c not in (SEED, DIVERGED) and c not in ds.variables]
         return ds.assign(
             {n: v.drop_vars([c for c in v.coords if c not in keep and c not in v.dims]) for n, v in simulated.data_vars.items()}
@@ -331,6 +334,20 @@ def _fixed(parameters: xr.Dataset, given: xr.Dataset | None, free: set[str]) -> 
     if given is not None:
         found |= {str(n): given[n] for n in given.variables if n in found}
     return {n: v for n, v in found.items() if n not in free}
+
+
+def _warn_of_shared_seeds(template: Resolved, target: xr.Dataset) -> None:
+    """With the noise of the recording, a fit finds its parameters whatever the data say."""
+    if template.seeds is None:
+        return
+    shared = sorted({int(s) for s in np.atleast_1d(template.seeds.array).ravel()} & seeds_of(target))
+    if shared:
+        warnings.warn(
+            f"the recordings were simulated with a seed of the fit ({', '.join(map(str, shared[:5]))}): with the same noise on both sides "
+            "even a perfect fit means nothing. Give the run another: run=dict(seed=...).",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _check_network_dims(system: Any, problem: Problem, dims: dict[str, Any]) -> None:
