@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import optax
 import pytest
@@ -125,6 +128,41 @@ def test_the_state_of_another_optimiser_is_refused():
         GradientBackend(DESCENT).run(Analytic([[0.3]], **FREE), Memory(state=record.state), 5, 0)
     with pytest.raises(ValueError, match="another problem"):
         GradientBackend(ADAM).run(Analytic([[0.3, 0.1]], **FREE), Memory(state=record.state), 5, 0)
+
+
+def test_a_huge_gradient_does_not_spoil_the_memory_of_the_optimiser():
+    # Adam squares 1e200: its second moment would be infinite for good, and every later update 0.
+    class Huge(Analytic):
+        def gradient(self, c, *, draw=0):
+            loss, slope = super().gradient(c, draw=draw)
+            return loss, slope * np.where(len(self.calls) == 3, 1e200, 1.0)
+
+    record, outcome = finished(GradientBackend(ADAM), Huge([[1.0]], **FREE), 200)
+    np.testing.assert_allclose(record.best(), 1.0, atol=1e-3)
+    assert outcome.endings[0].note.startswith("1 steps")
+
+
+def test_the_text_of_an_optimiser_is_the_same_in_every_process_and_tells_others_apart():
+    code = (
+        "import optax; from xmass.fit.gradient import GradientBackend as G; "
+        "print(G(optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(optax.cosine_decay_schedule(0.2, 30)))))"
+    )
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    schedule = optax.cosine_decay_schedule
+    others = [
+        optax.chain(optax.clip_by_global_norm(norm), optax.adamw(schedule(rate, steps), b1=b1))
+        for norm, rate, steps, b1 in (
+            (1.0, 0.2, 30, 0.9),
+            (2.0, 0.2, 30, 0.9),
+            (1.0, 0.3, 30, 0.9),
+            (1.0, 0.2, 31, 0.9),
+            (1.0, 0.2, 30, 0.8),
+        )
+    ]
+    own = [optax.sgd(lambda step: 0.1 * 0.9**step), optax.sgd(lambda step: 0.1 * 0.8**step)]
+    held = [optax.multi_transform({"a": optax.sgd(rate)}, {"x": "a"}) for rate in (0.1, 0.2)]
+    found = [repr(GradientBackend(o)) for o in (None, *others, *own, *held)]
+    assert len(set(found)) == len(found) and found[1] == there
 
 
 def test_options_are_checked():

@@ -13,12 +13,13 @@ import numpy as np
 
 from xmass.fit import checks
 from xmass.fit.backend import PATIENCE, Ending, Outcome, Problem, Recorder, Space, extra
+from xmass.fit.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     import optax
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GradientBackend:
     """Gradient descent in unconstrained coordinates; each step is one batched gradient of all fits.
 
@@ -69,6 +70,11 @@ class GradientBackend:
         if self.tolerance is not None:
             checks.positive("tolerance", self.tolerance)
         checks.whole("patience", self.patience, 1)
+
+    def __repr__(self) -> str:
+        # A stored fit compares this text: an optimiser's own would have addresses in memory, which differ in every process.
+        optimizer = None if self.optimizer is None else f"<optax {fingerprint(self.optimizer)}>"
+        return f"GradientBackend(optimizer={optimizer}, tolerance={self.tolerance!r}, patience={self.patience!r})"
 
     @property
     def gradient(self) -> bool:
@@ -200,7 +206,9 @@ def _update(optimizer: Any, gradient: Any, memory: Any, c: Any, value: Any, live
 
     def one(gradient: Any, memory: Any, c: Any, value: Any, live: Any) -> tuple[Any, Any, Any]:
         change, new = optimizer.update(gradient, memory, c, value=value, grad=gradient)
-        finite = jnp.isfinite(change).all()
+        # A huge gradient can leave the memory of an optimiser infinite for good where the change is 0.
+        spoilt = jax.tree.map(lambda a, b: (jnp.isfinite(b) & ~jnp.isfinite(a)).any(), new, memory)
+        finite = jnp.isfinite(change).all() & ~jnp.any(jnp.asarray(jax.tree.leaves(spoilt), bool))
         take = live & finite
         return jnp.where(take, c + change, c), jax.tree.map(lambda a, b: jnp.where(take, a, b), new, memory), finite
 
