@@ -171,3 +171,17 @@ def test_a_dataset_where_a_variable_is_needed_and_the_other_way_round():
             draw(cohort())
     with pytest.raises(KeyError, match="weights"):
         viz.plot_connectome(cohort()[["bold"]])
+
+
+def test_fc_and_fcd_of_sensors():
+    time = ("time", np.arange(400.0), {"units": "s", "axis": "T"})
+    x = xr.DataArray(
+        np.random.default_rng(0).normal(size=(400, 4)), dims=("time", "sensor"), coords={"time": time, "sensor": ["Fz", "Cz", "Pz", "Oz"]}
+    )
+    for drawn in (x, functional_connectivity(x)):
+        ax = viz.plot_functional_connectivity(drawn)
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("sensor_other", "sensor")
+        assert [label.get_text() for label in ax.get_yticklabels()] == ["Fz", "Cz", "Pz", "Oz"]
+    assert viz.plot_fcd(x).get_xlabel() == "window [s]"
+    with pytest.raises(ValueError, match="needs"):
+        viz.plot_functional_connectivity(x.expand_dims(subject=2))

@@ -6,9 +6,8 @@ from typing import Any, TypeVar
 
 import xarray as xr
 
-from xmass.labelled.schema import REGION, REGION_OTHER, SENSOR
+from xmass.labelled.schema import REGION, REGION_OTHER, SENSOR, SENSOR_OTHER
 
-SENSOR_OTHER = f"{SENSOR}_other"
 _BACK = {REGION: SENSOR, REGION_OTHER: SENSOR_OTHER, "edge_region": "edge_sensor", "edge_region_other": "edge_sensor_other"}
 Result = TypeVar("Result", xr.DataArray, xr.Dataset)
 

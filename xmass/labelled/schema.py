@@ -11,6 +11,7 @@ REGION = "region"
 REGION_OTHER = "region_other"
 BATCH = "batch"
 SENSOR = "sensor"
+SENSOR_OTHER = "sensor_other"
 LAG = "lag"
 SUBJECT = "subject"
 

@@ -11,6 +11,7 @@ import xarray as xr
 from xmass.analysis.align import complete_matrix_labels
 from xmass.analysis.connectivity import functional_connectivity
 from xmass.analysis.dynamic import WINDOW, WINDOW_DIMS, fcd
+from xmass.analysis.sensors import of_sensors
 from xmass.labelled import schema
 from xmass.viz.panels import Bar, draw_panels
 from xmass.viz.style import DIVERGING, SEQUENTIAL, axis_label, coordinate, label_matrix_axes, need_array, need_dims, root_figure
@@ -102,7 +103,7 @@ def plot_functional_connectivity(
     Parameters
     ----------
     fc : DataArray
-        ``(region, region_other)``, or a series ``(time, region)``, of which the FC is drawn.
+        ``(region, region_other)``, or a series ``(time, region)``, of which the FC is drawn; ``sensor`` in the place of ``region`` too.
     col : str, optional
         One more dim, such as subject, with a panel for each label.
     ax : Axes, optional
@@ -129,7 +130,7 @@ def plot_functional_connectivity(
     >>> viz.plot_functional_connectivity(xr.DataArray(np.eye(3), dims=("region", "region_other"))).get_xlabel()
     'region_other'
     """
-    matrix = fc_of(fc, "plot_functional_connectivity", col).compute()
+    matrix = fc_of(fc, "plot_functional_connectivity", col, sensors=True).compute()
 
     def draw(panel: Axes, where: dict[Hashable, int]) -> Bar:
         return Bar(draw_fc(panel, matrix.isel(where)), "FC (Pearson r)")
@@ -154,8 +155,8 @@ def plot_fcd(
     Parameters
     ----------
     data : DataArray
-        ``(window, window_other)`` of :func:`xmass.fcd`, or a series ``(time, region)``, of which it is computed with windows of 60 s
-        every 3 s.
+        ``(window, window_other)`` of :func:`xmass.fcd`, or a series ``(time, region)`` or ``(time, sensor)``, of which it is computed
+        with windows of 60 s every 3 s.
     col : str, optional
         One more dim, such as subject, with a panel for each label.
     ax : Axes, optional
@@ -183,7 +184,8 @@ def plot_fcd(
     'window [s]'
     """
     need_array(data, "plot_fcd", "fcd")
-    if WINDOW not in data.dims and schema.REGION in data.dims and schema.REGION_OTHER not in data.dims:
+    dims = {*data.dims}
+    if WINDOW not in dims and dims & {schema.REGION, schema.SENSOR} and not dims & {schema.REGION_OTHER, schema.SENSOR_OTHER}:
         data = fcd(data)
     matrix = need_dims(data, _with_col(WINDOW_DIMS, col, data), "plot_fcd").compute()
     at = coordinate(matrix, WINDOW)
@@ -203,9 +205,12 @@ def plot_fcd(
     return draw_panels(draw, matrix, call="plot_fcd", col=col, ax=ax, title=title, size=size, square=True, loc="center")
 
 
-def fc_of(fc: xr.DataArray, call: str, col: Hashable | None = None) -> xr.DataArray:
-    """A matrix as it is, and the FC of a series; labels on both axes."""
+def fc_of(fc: xr.DataArray, call: str, col: Hashable | None = None, *, sensors: bool = False) -> xr.DataArray:
+    """A matrix as it is, and the FC of a series; labels on both axes. With ``sensors`` also of these."""
     need_array(fc, call, "fc")
+    if sensors and (of_sensors(fc) or schema.SENSOR_OTHER in fc.dims):
+        matrix = fc if schema.SENSOR_OTHER in fc.dims else functional_connectivity(fc)
+        return need_dims(matrix, _with_col((schema.SENSOR, schema.SENSOR_OTHER), col, matrix), call)
     if schema.REGION_OTHER not in fc.dims and schema.REGION in fc.dims:
         fc = functional_connectivity(fc)
     return complete_matrix_labels(need_dims(fc, _with_col(schema.MATRIX_DIMS, col, fc), call))
@@ -213,7 +218,7 @@ def fc_of(fc: xr.DataArray, call: str, col: Hashable | None = None) -> xr.DataAr
 
 def matrix_size(matrix: xr.DataArray) -> tuple[float, float]:
     """Inches for a matrix with its colour bar: more regions need more room for their labels."""
-    side = float(np.clip(2.5 + 0.05 * matrix.sizes[schema.REGION], 4.2, 7.2))
+    side = float(np.clip(2.5 + 0.05 * matrix.shape[-1], 4.2, 7.2))
     return side + 1.0, side
 
 

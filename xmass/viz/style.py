@@ -77,7 +77,7 @@ def ticks_that_fit(count: int, room: float, size: float = LABEL_SIZE) -> tuple[n
 
 def label_matrix_axes(ax: Axes, data: xr.DataArray) -> None:
     """Labels of both region axes of a drawn matrix: rows receive, columns send."""
-    rows, columns = schema.MATRIX_DIMS
+    rows, columns = (schema.SENSOR, schema.SENSOR_OTHER) if schema.SENSOR_OTHER in data.dims else schema.MATRIX_DIMS
     box = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
     at, size = ticks_that_fit(data.sizes[rows], box.height)
     ax.set_yticks(at, [labels_along(data, rows)[i] for i in at], fontsize=size)
