@@ -1,6 +1,6 @@
-"""Key concepts: units, what a model declares, what a run takes and returns, banks and networks.
+"""Key concepts: units, what a model declares, what a run takes and returns, banks and networks, a first fit.
 
-Takes some seconds; writes ``delay.png``, ``outputs.png`` and ``network.png`` into the working folder.
+Takes some seconds; writes ``delay.png``, ``outputs.png``, ``network.png`` and ``fit.png`` into the working folder.
 """
 
 from types import SimpleNamespace
@@ -66,6 +66,25 @@ def network() -> xr.Dataset:
     return xm.Simulator(system, dt=0.1 * u.ms).run(50 * u.ms, monitors=["x"], initial={"x": start})
 
 
+BACKENDS = {
+    "grad": "gradient descent with any optimiser of optax: many free numbers, smooth losses",
+    "scipy": "quasi-Newton and least squares between bounds, with the same gradients: few free numbers, to the last digit",
+    "cma": "evolution, the whole population in one run: a few to some tens of numbers, losses that are rough or have several minima",
+    "nevergrad": "every optimiser of nevergrad, likewise in whole populations",
+    "grid": "a sweep and its minimum, refined: one to three numbers, and a picture of the loss",
+    "pareto": "several objectives that no weights should join: their front",
+}
+
+
+def smallest_fit() -> xr.Dataset:
+    """The start of a decay from its course: one parameter, target 2, Adam."""
+    decay = xm.Simulator(xm.LinearStep(gamma=-1.0), dt=0.1 * u.ms)
+    run = dict(duration=1 * u.ms, monitors=["x"])
+    recorded = decay.run(params=xr.Dataset({"initial.x": 2.0}), **run)
+    search = {"initial.x": xm.Param(0.5, bounds=(0.0, 5.0))}
+    return xm.Fitter(decay, objective=xm.objectives.timeseries_rmse(), search=search, run=run, backend="grad").fit(recorded, n_steps=80)
+
+
 def main() -> None:
     # 1. units: a duration in steps, a distance over a speed is a delay, and a wrong dimension fails
     run = hopf().run(200 * u.ms, monitors=["x"], initial={"x": 0.1})
@@ -102,6 +121,13 @@ def main() -> None:
     coupled = network()
     print("network:", dict(coupled.x.sizes))
     xm.viz.plot_timeseries(coupled.x, title="eight coupled oscillators").figure.savefig("network.png")
+
+    # 5. a fit of the smallest problem: one number, whose true value is 2; the reported value is the one whose loss is reported
+    fit = smallest_fit()
+    print(f"fitted: {float(fit['initial.x']):.4f} at step {int(fit.best_step)}, loss {float(fit.best_loss):.4f}")
+    xm.viz.plot_fit(fit, title="a gradient descent by Adam").figure.savefig("fit.png")
+    for name, what_for in BACKENDS.items():
+        print(f"  {name}: {what_for}")
 
 
 if __name__ == "__main__":

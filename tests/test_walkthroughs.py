@@ -11,6 +11,7 @@ import pytest
 
 import xmass as xm
 from tests.conftest import shared_path
+from xmass.fit.backend import BACKENDS
 from xmass.stimuli import pulse
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -194,6 +195,16 @@ def test_the_network_of_key_concepts():
     assert x.region.values.tolist() == [f"R{i}" for i in range(8)]
     assert bool(np.isfinite(x).all())
     assert float(x.std()) > 0
+
+
+def test_the_smallest_fit_finds_2_and_reports_the_point_of_its_loss():
+    fit = concepts.smallest_fit()
+    assert abs(float(fit["initial.x"]) - 2.0) < 1e-2
+    assert float(fit.best_loss) == float(fit.loss.min())
+    # the loss is |x0 - 2| times the root mean square of the decay, exp(-t) at t = .1, .2, ... 1, in float32
+    factor = np.sqrt(np.mean(np.exp(-2 * 0.1 * np.arange(1, 11))))
+    np.testing.assert_allclose(float(fit.best_loss), abs(float(fit["initial.x"]) - 2.0) * factor, rtol=1e-2, atol=1e-6)
+    assert set(concepts.BACKENDS) == set(BACKENDS) - {"nuts"}
 
 
 # ---------------------------------------------------------------------------------------------------------------- C, models and dynamics
