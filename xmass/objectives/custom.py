@@ -27,7 +27,8 @@ def custom(
     function : callable
         ``function(simulated, recorded)`` returns a DataArray with one number for each run: it reduces time and region by name, and keeps
         every other dim, whatever these are (a sweep, the runs of a fit). ``recorded`` has the regions and the shared labels of
-        ``simulated``, in its order; time stamps are those of each side. Dims with labels that differ do not meet (a ValueError).
+        ``simulated``, in its order; the dim of time and its stamps are those of each side (``bold_time`` of a run). Dims with labels that
+        differ do not meet (a ValueError).
     name : str, optional
         The name in the result; by default that of the function.
     direction : {"min", "max"}
