@@ -32,7 +32,7 @@ def fingerprint(value: Any) -> str:
 
 def _said(value: Any, inside: tuple[int, ...]) -> str:
     """A value in words, with everything that it holds; what it is inside of is not said again."""
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes | np.generic):
+    if value is None or value is ... or isinstance(value, bool | int | float | complex | str | bytes | np.generic):
         return repr(value)
     if isinstance(value, np.ndarray | jax.Array):
         array = np.ascontiguousarray(value)
@@ -58,7 +58,8 @@ def _said(value: Any, inside: tuple[int, ...]) -> str:
 
 def _constants(code: CodeType) -> str:
     """Numbers and names in compiled code: two functions of one line have the same text."""
-    return "".join(_constants(c) if isinstance(c, CodeType) else f" {c!r}" for c in code.co_consts) + f" {code.co_names}"
+    held = [_constants(c) if isinstance(c, CodeType) else _said(c, ()) for c in code.co_consts]
+    return f"{' '.join(held)} {code.co_names}"
 
 
 def _held(function: FunctionType) -> tuple[Any, ...]:
