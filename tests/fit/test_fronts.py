@@ -67,6 +67,7 @@ def test_derived_parameters_follow_the_points(recorded):
     np.testing.assert_allclose(fit.w, np.full(fit.sizes[POINT], 0.3))
 
 
+@pytest.mark.long
 def test_a_callback_that_stops_leaves_the_front_so_far(recorded):
     fit = fitter().fit(recorded, n_steps=50, seed=0, callbacks=[lambda now: now.step == 1])
     assert fit.a.dims == ("subject", POINT) and fit.losses.notnull().any()

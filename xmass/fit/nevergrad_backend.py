@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,6 @@ import numpy as np
 from xmass.fit import checks
 from xmass.fit.backend import Ending, Outcome, Problem, Recorder, Space, extra
 from xmass.fit.population import evolve
-from xmass.labelled.suggest import nearest
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,11 @@ class _Nevergrad:
         ng = extra("nevergrad", "NevergradBackend")
         registry = ng.optimizers.registry
         if backend.optimizer not in registry:
-            raise ValueError(f"nevergrad has no optimiser {backend.optimizer!r}{nearest(backend.optimizer, sorted(registry))}")
+            close = difflib.get_close_matches(backend.optimizer, list(registry), n=3)
+            guess = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
+            raise ValueError(
+                f"nevergrad has no optimiser {backend.optimizer!r}{guess}. They are listed by sorted(nevergrad.optimizers.registry)."
+            )
         kind = registry[backend.optimizer]
         if kind.no_parallelization and backend.population > 1:
             raise ValueError(
