@@ -360,7 +360,6 @@ def test_the_real_connectome_is_another_line():
     assert bool(np.isfinite(x).all())
     callosum = network.frequency(x).sel(region=["rCC", "lCC"])  # without connections
     np.testing.assert_allclose(callosum, 47.75, atol=0.1)
-    assert bool(np.isfinite(network.noisy_rates(real).rE).all())
 
 
 def test_without_the_real_connectome_a_synthetic_one_is_taken_and_named(monkeypatch, capsys, tmp_path):
