@@ -204,6 +204,26 @@ def test_matrices_and_arrays_in_another_order_of_dims():
     np.testing.assert_allclose(scorer(arrays, rows(scorer, [1] * 6)), expected, rtol=1e-12)
 
 
+def test_sensors_are_scored_as_regions_are():
+    ours, theirs = (side[["bold"]].drop_vars("hemisphere").rename(region="sensor") for side in (SIMULATED, with_holes()))
+    objectives = [
+        o.fc_corr(),
+        o.fcd_wasserstein(**WINDOWS),
+        o.custom(lambda a, b: abs(a.bold.mean(("time", "sensor")) - b.bold.mean(("time", "sensor")))),
+    ]
+    scorer = Scorer(objectives[:2], ours, theirs)
+    assert scorer.axes == {"bold": ("time", "sensor")} and scorer.masked.dims == ("subject", "sensor")
+    regions = Scorer(objectives[:2], SIMULATED, with_holes())
+    np.testing.assert_array_equal(scorer.masked, regions.masked)
+    arrays, targets = {"bold": runs(SIMULATED)[:3]}, rows(scorer, [0, 1, 2])
+    np.testing.assert_array_equal(scorer(arrays, targets), regions(arrays, targets))
+    assert Scorer(objectives[2], ours, theirs)(arrays, Scorer(objectives[2], ours, theirs).targets).shape == (3, 1)
+    np.testing.assert_array_equal(
+        xm.compare(ours, theirs.isel(subject=[0]), o.lagged_cov()).lagged_cov,
+        xm.compare(SIMULATED, with_holes().isel(subject=[0]), o.lagged_cov()).lagged_cov,
+    )
+
+
 def test_the_values_of_the_form_are_not_read():
     empty = SIMULATED.copy(data={"bold": np.full_like(SIMULATED.bold, np.nan)})
     first, second = (Scorer([o.fc_corr(), o.fcd_ks(**WINDOWS)], form, RECORDED) for form in (empty, SIMULATED))

@@ -51,7 +51,8 @@ def compare(
     Parameters
     ----------
     simulated : Dataset
-        A result of ``run``, or any Dataset of series ``(..., time, region)`` or matrices ``(..., region, region_other)``.
+        A result of ``run``, or any Dataset of series ``(..., time, region)`` or matrices ``(..., region, region_other)``; of sensors
+        likewise, ``(..., time, sensor)``.
     recorded : Dataset
         Recordings of the same form, and, for the baselines, ``weights`` and a ``subject`` dimension.
     objectives : objective or sequence of objectives

@@ -17,6 +17,7 @@ from xmass.analysis.paired_lags import LAGGED_DIMS, is_lagged, paired_lags
 from xmass.analysis.paired_spectra import ARBITRARY, is_spectrum, paired_spectra
 from xmass.analysis.power import FREQUENCY
 from xmass.analysis.preprocess import same_preprocessing
+from xmass.analysis.sensors import entries_as_regions
 from xmass.labelled import schema, units
 
 Dims = tuple[Hashable, ...]
@@ -56,6 +57,8 @@ class Pair:
     ----------
     names : (str, str)
         The variables, simulated and recorded.
+    variables : (DataArray, DataArray)
+        Their values, with sensors called regions.
     simulated, recorded : DataArray
         What the term takes, with the regions and the shared dims of ``recorded`` in the order of ``simulated``.
     core : (dims, dims)
@@ -69,6 +72,7 @@ class Pair:
     """
 
     names: tuple[str, str]
+    variables: tuple[xr.DataArray, xr.DataArray]
     simulated: xr.DataArray
     recorded: xr.DataArray
     core: tuple[Dims, Dims]
@@ -78,7 +82,9 @@ class Pair:
 
 
 def paired(simulated: xr.Dataset, recorded: xr.Dataset, term: Term) -> Pair:
-    """What ``term`` takes of both sides. Lazy if a side is; nothing of ``simulated`` but its dims, coords and attrs is read.
+    """What ``term`` takes of both sides, of regions or of sensors.
+
+    Lazy if a side is; nothing of ``simulated`` but its dims, coords and attrs is read.
 
     Raises
     ------
@@ -92,7 +98,7 @@ def paired(simulated: xr.Dataset, recorded: xr.Dataset, term: Term) -> Pair:
     """
     names = variables(term, simulated, recorded)
     what = f"objective {term.name!r}, simulated {names[0]!r} and recorded {names[1]!r}"
-    ours, theirs = simulated[names[0]], recorded[names[1]]
+    ours, theirs = entries_as_regions(simulated[names[0]]), entries_as_regions(recorded[names[1]])
     for variable, which in ((ours, "simulated"), (theirs, "recorded")):
         if variable.dtype.kind not in "fiu":
             raise TypeError(f"{which} {variable.name!r} has dtype {variable.dtype}, objective {term.name!r} needs real numbers.")
@@ -115,7 +121,7 @@ def paired(simulated: xr.Dataset, recorded: xr.Dataset, term: Term) -> Pair:
         _check_pairing(a, b, (core[0][0], core[1][0]), what)
     aligned = align_shared(align_regions(b, a, what=what), a, apart=(*core[0], *core[1]), what=what)
     clash = [c for c in aligned.coords if c in a.coords and c not in aligned.dims]
-    return Pair(names, a, aligned.drop_vars(clash), core, b, _axes(ours, term), made)
+    return Pair(names, (ours, theirs), a, aligned.drop_vars(clash), core, b, _axes(ours, term), made)
 
 
 def variables(term: Term, simulated: xr.Dataset, recorded: xr.Dataset) -> tuple[str, str]:

@@ -26,6 +26,15 @@ def as_regions(signal: xr.DataArray) -> xr.DataArray:
     return signal.drop_vars([REGION, REGION_OTHER], errors="ignore").rename({SENSOR: REGION})
 
 
+def entries_as_regions(variable: xr.DataArray) -> xr.DataArray:
+    """A series, a spectrum or a matrix of sensors with these called regions; of regions as it is."""
+    if not of_sensors(variable):
+        return variable
+    names = {*variable.dims, *variable.coords}
+    both = {SENSOR: REGION, SENSOR_OTHER: REGION_OTHER}
+    return variable.drop_vars([REGION, REGION_OTHER], errors="ignore").rename({old: new for old, new in both.items() if old in names})
+
+
 def as_sensors(result: Result) -> Result:
     """A result for regions with these called sensors again."""
     names = {*result.dims, *result.coords}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -54,7 +54,7 @@ class Scorer:
     axes : dict
         The dims of the arrays that are scored behind their run axis, by variable.
     masked : DataArray
-        Which regions are left out at each point, bool ``(*dims, region)``: those that the target has as NaN throughout.
+        Which regions are left out at each point, bool ``(*dims, region)``, or ``sensor``: those that the target has as NaN throughout.
 
     Raises
     ------
@@ -85,7 +85,7 @@ class Scorer:
         every = [term for terms in self.terms for term in terms]
         self.targets = tuple(term.target for term in every)
         self.sizes = {d: _size(d, simulated, target) for d in self.dims}
-        self.axes = {name: dims for term in every for name, dims in term.axes.items()}
+        self.axes = {name: _own_names(dims, simulated[name]) for term in every for name, dims in term.axes.items()}
         self.masked = _masked(every, self.sizes, simulated, target)
 
     def __call__(self, arrays: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> Any:
@@ -176,24 +176,29 @@ def _points(objectives: Sequence[Scored], simulated: xr.Dataset, target: xr.Data
     return tuple(found)
 
 
+def _own_names(dims: Sequence[Hashable], variable: xr.DataArray) -> tuple[Hashable, ...]:
+    """Dims as the variable calls them: sensors are scored as regions are."""
+    other = {schema.REGION: schema.SENSOR, schema.REGION_OTHER: schema.SENSOR_OTHER}
+    return tuple(d if d in variable.dims else other[str(d)] for d in dims)
+
+
 def _size(dim: str, simulated: xr.Dataset, target: xr.Dataset) -> int:
     return target.sizes[dim] if dim in target.sizes else simulated.sizes[dim]
 
 
 def _masked(terms: Sequence[TermScore | DatasetScore], sizes: Mapping[str, int], simulated: xr.Dataset, target: xr.Dataset) -> xr.DataArray:
-    """The regions that some term leaves out, with the labels of the run."""
-    labels = {
-        d: (simulated if d in simulated.coords else target)[d]
-        for d in (*sizes, schema.REGION)
-        if d in simulated.coords or d in target.coords
-    }
-    count = simulated.sizes.get(schema.REGION, target.sizes.get(schema.REGION, 0))
+    """The regions (or sensors) that some term leaves out, with the labels of the run."""
+    entry = schema.REGION if schema.REGION in simulated.dims else schema.SENSOR
+    count = simulated.sizes.get(entry, 0)
     found = np.zeros((*sizes.values(), count), bool)
     for term in terms:
         if schema.REGION in term.missing.dims and term.missing.sizes[schema.REGION] == count:
             own = [d for d in sizes if d in term.missing.dims]
             values = term.missing.transpose(*own, schema.REGION).values
             found |= values.reshape(*(n if d in own else 1 for d, n in sizes.items()), count)
-    attrs = {schema.LONG_NAME: "the target has no numbers of this region"}
+    labels = {
+        d: (simulated if d in simulated.coords else target)[d] for d in (*sizes, entry) if d in simulated.coords or d in target.coords
+    }
     coords = {d: c.variable for d, c in labels.items() if c.ndim == 1}
-    return xr.DataArray(found, dims=(*sizes, schema.REGION), coords=coords, attrs=attrs, name="masked")
+    attrs = {schema.LONG_NAME: "the target has no numbers here"}
+    return xr.DataArray(found, dims=(*sizes, entry), coords=coords, attrs=attrs, name="masked")

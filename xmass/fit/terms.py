@@ -155,8 +155,8 @@ def _subset(values: Any, dims: Sequence[Hashable], keep: np.ndarray | None) -> A
 def prepared(term: Objective, simulated: xr.Dataset, target: xr.Dataset, dims: tuple[str, ...]) -> TermScore:
     """A term with its target, one row for each point along ``dims``."""
     pair = paired(simulated, target, term)
-    ours, theirs = simulated[pair.names[0]], target[pair.names[1]]
-    inner = tuple(d for d in ours.dims if d in pair.axes)
+    ours, theirs = pair.variables
+    inner = tuple(d for d in ours.dims if d in pair.axes)  # in the order of the simulated array, whatever its entries are called
     raw = _raw_core(theirs, pair, term)
     _check_dims(pair, dims, simulated, target)
     regions = schema.REGION in theirs.dims
@@ -178,8 +178,9 @@ def prepared(term: Objective, simulated: xr.Dataset, target: xr.Dataset, dims: t
         for number, keep in enumerate(kept):
             if keep is not None:
                 labels = ours[schema.REGION].values[keep] if schema.REGION in ours.coords and schema.REGION in theirs.coords else None
-                picked = target.isel({schema.REGION: keep}) if labels is None else target.sel({schema.REGION: labels})
-                again = paired(simulated.isel({schema.REGION: keep}), picked, term)
+                picked = theirs.isel({schema.REGION: keep}) if labels is None else theirs.sel({schema.REGION: labels})
+                part = ours.isel({schema.REGION: keep}).to_dataset(name=pair.names[0])
+                again = paired(part, picked.to_dataset(name=pair.names[1]), term)
                 at = pattern == number
                 values[at] = _rows(again.recorded, dims, sizes, pair.core[1])[at]
     # numbers that are left out take part in no score, but a derivative must not meet a NaN
