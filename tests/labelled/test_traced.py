@@ -202,8 +202,8 @@ class Normalised(xm.Coupling):
 @LONG
 @pytest.mark.parametrize(
     "coupling",
-    [Normalised(), xm.LaplacianCoupling(k=0.3, source="x", target="x")],
-    ids=["normalised", "laplacian"],
+    [Normalised(), *(xm.LaplacianCoupling(k=0.3, normalization=n, source="x", target="x") for n in ("none", "random_walk", "symmetric"))],
+    ids=["normalised", "laplacian", "random walk", "symmetric"],
 )
 def test_weights_of_a_coupling_with_a_weighting_of_its_own(coupling):
     # The diagonal of a Laplacian has no delay, the other edges have one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 
 from xmass.core.coupling import Coupling
@@ -62,22 +63,25 @@ class LaplacianCoupling(Coupling):
 
     def weighting(self, weights: np.ndarray) -> np.ndarray:
         """The Laplacian of matrices ``(..., region, region_other)``."""
+        host = isinstance(weights, np.ndarray)
+        xp: Any = np if host else jnp  # traced weights, of which nothing can be checked
         strength = weights.sum(axis=-1)
-        identity = np.eye(weights.shape[-1])
+        identity = xp.eye(weights.shape[-1], dtype=None if host else weights.dtype)
         if self.normalization == "none":
             return weights - strength[..., None] * identity
-        if (strength < 0).any():
+        if host and (strength < 0).any():
             raise ValueError(
                 f"normalization={self.normalization!r} divides by the row sums of the weights, and one is {strength.min():g}. Take "
                 "normalization='none', or weights of zero or more."
             )
         connected = strength > 0
-        inverse = np.where(connected, 1.0 / np.where(connected, strength, 1.0), 0.0)
+        inverse = 1.0 / xp.where(connected, strength, 1.0)
         if self.normalization == "random_walk":
-            scaled = inverse[..., None] * weights
+            scaled = xp.where(connected, inverse, 0.0)[..., None] * weights
         else:
-            scaled = np.sqrt(inverse)[..., None] * weights * np.sqrt(inverse)[..., None, :]
-        return scaled - connected[..., None] * identity
+            root = xp.where(connected, xp.sqrt(inverse), 0.0)
+            scaled = root[..., None] * weights * root[..., None, :]
+        return scaled - xp.where(connected[..., None], identity, 0.0)
 
     def post(self, total: Any, own: Any, strength: Any) -> Any:
         return self.k * total
