@@ -345,3 +345,26 @@ def test_reverse_mode_equals_forward_mode(speed, limits):
         size = np.abs(forward[path]).max()
         assert size > 1e-4
         np.testing.assert_allclose(backward[path], forward[path], rtol=0, atol=1e-11 * size)
+
+
+@LONG
+@pytest.mark.parametrize("seed", range(4))
+def test_random_graphs(seed):
+    # Sparse and dense, weights of both signs, delays of 0 to 150 steps, tiles of one run and of several, every scheme of reading.
+    rng = np.random.default_rng(seed)
+    n, width = int(rng.integers(3, 20)), int(rng.choice([1, 4]))
+    weights = np.where(rng.random((n, n)) < rng.uniform(0.1, 0.9), rng.normal(0, 0.3 / np.sqrt(n), (n, n)), 0.0)
+    lengths = rng.uniform(0, rng.choice([2.0, 20.0, 90.0]), (n, n)) * (rng.random((n, n)) < 0.9)
+    sc = xr.Dataset({"weights": (DIMS, weights), "distances": (DIMS, lengths, {"units": "mm"})})
+    net = xm.Network(
+        xm.HopfStep(a=0.1, w=0.3), sc, speed=6.0, delays="linear", coupling=xm.DiffusiveCoupling(k=0.5, source="x", target="x")
+    )
+    method = ["heun", "euler", "rk4"][seed % 3]
+    sim = xm.Simulator(net, dt=0.1, method=method, precision="float64", tile=width)
+    start = {"initial": {s: xr.DataArray(rng.normal(0, 0.3, n), dims="region") for s in "xy"}}
+    params = xr.Dataset({"a": ("run", np.linspace(-0.1, 0.2, width))})
+    run = resolve(sim.config, Request(30.0, params, monitors=["x"], limits={"speed": (3.0, 12.0)}, **start))
+    for speed in (3.0, 4.7, 12.0):
+        new = {"weights": np.broadcast_to(weights * 1.2, (width, n, n)), "speed": np.full(width, speed)}
+        expected = sim.run(30.0, params.assign(weights=(DIMS, weights * 1.2), speed=speed), monitors=["x"], **start).x.isel(time=-1)
+        np.testing.assert_allclose(values_of(run, new).T, expected.transpose("run", "region"), rtol=0, atol=1e-12)
