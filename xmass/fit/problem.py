@@ -19,7 +19,6 @@ from xmass.core.noise import trial_seeds
 from xmass.fit.points import Points, rows
 from xmass.fit.score import Scorer
 from xmass.labelled.execute import Arrays, cores, execute
-from xmass.labelled.execute import _keys as draws
 from xmass.labelled.resolve import Config, Request, Resolved, resolve
 from xmass.labelled.schema import DISTANCES, INITIAL, SPEED, WEIGHTS
 from xmass.labelled.traced import Tile, arguments, tiles
@@ -206,8 +205,7 @@ class Problem:
         def one(tile: Tile, members: np.ndarray, counts: np.ndarray) -> tuple[Any, Any]:
             with jax.enable_x64(double):
                 if seeds is not None:
-                    other = dataclasses.replace(single.resolved, seeds=seeds)
-                    tile = dataclasses.replace(tile, args=tile.args | {"keys": draws(other, members)})
+                    tile = tile.with_seeds(seeds)
                 overrides = {path: v[members] for path, v in given.items()}
                 targets = single.targets(self.scorer, members)
                 return function(tile, overrides, targets, counts, members)
