@@ -19,7 +19,6 @@ from jax import lax
 
 from xmass.core import delay, driven, engine
 from xmass.core.delay import Level
-from xmass.core.kernel import one_kernel
 from xmass.core.program import Carry, Program
 from xmass.core.signal import contracted, sent_values
 
@@ -117,12 +116,15 @@ class Given(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What a stretch leaves for its derivative, segment by segment and step by step."""
+    """What a stretch leaves for its derivative, step by step ``(step, region, run)``."""
 
     states: dict[str, jax.Array]
+    """At the start of each step, and at the end of the last."""
     coloured: dict[str, dict[str, jax.Array]]
     sums: dict[tuple[str, int], jax.Array]
-    """What arrives at a step; with stages ahead also at the step after the last."""
+    """What arrives at each step; with stages ahead also at the step after the last."""
+    following: dict[tuple[str, int], jax.Array]
+    """What arrives at the step after the present one."""
 
 
 def record(program: Program, args: dict, carry: Carry, first: jax.Array, stimulus: dict, sizes: Stretch) -> tuple[Carry, Saved, dict]:
@@ -130,47 +132,65 @@ def record(program: Program, args: dict, carry: Carry, first: jax.Array, stimulu
     k, shape = program.segment, (program.regions, program.width)
     dtype = jnp.dtype(program.dtype)
 
-    def zeros(rows: int) -> jax.Array:
-        return jnp.zeros((rows, *shape), dtype)
+    def zeros(*rows: int) -> jax.Array:
+        return jnp.zeros((*rows, *shape), dtype)
 
-    def segment(carry: Carry, given: tuple[jax.Array, dict]) -> tuple[Carry, tuple[Saved, dict]]:
-        number, rows = given
-        saved = Saved(
-            {n: zeros(k) for n in carry.states},
-            jax.tree.map(lambda _: zeros(k), carry.coloured),
-            {pair: zeros(k + program.ahead) for pair in contracted(program)},
-        )
-        tapes = {name: zeros(k) for name in program.tapes}
+    saved = Saved(
+        {n: zeros(sizes.steps + 1) for n in carry.states},
+        jax.tree.map(lambda _: zeros(sizes.steps), carry.coloured),
+        {pair: zeros(sizes.steps + program.ahead) for pair in contracted(program)},
+        {pair: zeros() for pair in contracted(program)} if program.ahead else {},
+    )
+
+    def segment(loop: tuple[Carry, Saved], given: tuple[jax.Array, jax.Array, dict]) -> tuple[tuple[Carry, Saved], dict]:
+        (carry, saved), (index, number, rows) = loop, given
+        tapes = {name: zeros(k) for name in program.tapes if name not in carry.states}
         own = {**args, "stimulus": rows}
-        lo, hi = _opaque(sizes.lo, sizes.hi)
+        step = functools.partial(_recorded, place=index * jnp.int32(sizes.hi - sizes.lo) - jnp.int32(sizes.lo))
         states, rings, coloured, (tapes, saved) = engine.take_steps(
-            program, own, carry, (tapes, saved), number * jnp.int32(k), 0, lo, hi, _recorded
+            program, own, carry, (tapes, saved), number * jnp.int32(k), 0, jnp.int32(sizes.lo), jnp.int32(sizes.hi), step
         )
-        return Carry(states, rings, coloured, ()), (saved, tapes)
+        return (Carry(states, rings, coloured, ()), saved), tapes
 
-    numbers = first + np.arange(sizes.segments, dtype=np.int32)
-    carry, (saved, tapes) = lax.scan(segment, carry._replace(observers=()), (numbers, stimulus))
-    return carry, saved, tapes
+    index = np.arange(sizes.segments, dtype=np.int32)
+    (carry, saved), tapes = lax.scan(segment, (carry._replace(observers=()), saved), (index, first + index, stimulus))
+    states = {n: rows.at[sizes.steps].set(carry.states[n]) for n, rows in saved.states.items()}
+    sums = {pair: rows.at[sizes.steps].set(saved.following[pair]) if program.ahead else rows for pair, rows in saved.sums.items()}
+    for name in program.tapes:
+        if name in states:
+            rows = states[name][1:].reshape(sizes.segments, sizes.hi - sizes.lo, *shape)
+            tapes[name] = jnp.pad(rows, ((0, 0), (sizes.lo, k - sizes.hi), (0, 0), (0, 0)))
+    return carry, saved._replace(states=states, sums=sums), {name: tapes[name] for name in program.tapes}
 
 
 def _recorded(
-    program: Program, args: dict, draws: dict, factors: dict, t0: Any, offset: Any, q: Any, loop: tuple, sums: dict | None, column: Any
+    program: Program,
+    args: dict,
+    draws: dict,
+    factors: dict,
+    t0: Any,
+    offset: Any,
+    q: Any,
+    loop: tuple,
+    sums: dict | None,
+    column: Any,
+    *,
+    place: jax.Array,
 ) -> tuple:
-    """One step that first writes down what it starts from."""
+    """One step that first writes down what it starts from, ``place`` rows further on than its number."""
     states, rings, coloured, (tapes, saved) = loop
 
-    def put(rows: jax.Array, value: jax.Array, row: Any) -> jax.Array:
-        return lax.dynamic_update_index_in_dim(rows, value, row, 0)
+    def put(rows: jax.Array, value: jax.Array) -> jax.Array:
+        return lax.dynamic_update_index_in_dim(rows, value, q + place, 0)
 
-    arrived = dict(saved.sums)
-    for pair in arrived:
-        for ahead in range(program.ahead + 1):
-            now = lax.dynamic_index_in_dim(sums[pair], column + ahead, 1, keepdims=False)  # type: ignore[index]
-            arrived[pair] = put(arrived[pair], now, q + ahead)
+    def arrived(pair: tuple[str, int], ahead: int) -> jax.Array:
+        return lax.dynamic_index_in_dim(sums[pair], column + ahead, 1, keepdims=False)  # type: ignore[index]
+
     saved = Saved(
-        {n: put(rows, states[n], q) for n, rows in saved.states.items()},
-        jax.tree.map(lambda rows, value: put(rows, value, q), saved.coloured, coloured),
-        arrived,
+        {n: put(rows, states[n]) for n, rows in saved.states.items()},
+        jax.tree.map(put, saved.coloured, coloured),
+        {pair: put(rows, arrived(pair, 0)) for pair, rows in saved.sums.items()},
+        {pair: arrived(pair, 1) for pair in saved.following},
     )
     states, rings, coloured, tapes = engine.take_step(
         program, args, draws, factors, t0, offset, q, (states, rings, coloured, tapes), sums, column
@@ -186,6 +206,20 @@ class Ends(NamedTuple):
     coloured: dict[str, dict[str, jax.Array]]
     tapes: dict[str, jax.Array]
     sent: dict[str, jax.Array]
+
+
+class Back(NamedTuple):
+    """What goes from step to step backwards in time."""
+
+    states: dict[str, jax.Array]
+    coloured: dict[str, dict[str, jax.Array]]
+    arrivals: dict[tuple[str, int], jax.Array]
+    """Derivatives of what arrived ``(region, step, run)``, those of the future."""
+    pending: dict[tuple[str, int], jax.Array]
+    """With stages ahead: of what arrived at the present step, without what the step before read of it."""
+    varied: dict[int, jax.Array]
+    factors: dict
+    drives: dict[str, jax.Array]
 
 
 def _step(program: Program, args: dict, factors: dict, row: dict, states: dict, coloured: dict, sums: dict) -> Ends:
@@ -240,42 +274,45 @@ def backward(
     reader = _reader(program, args, plan, sizes, history)
     shape, dtype = (program.regions, program.width), jnp.dtype(program.dtype)
     arrivals = {pair: jnp.zeros((program.regions, reader.width, program.width), dtype) for pair in contracted(program)}
-    pending = {pair: jnp.zeros(shape, dtype) for pair in arrivals}
-    factors = driven.factors(program.noises, args)
-    totals = {i: jnp.zeros_like(given.varied[i]) for i in local}
+    pending = {pair: jnp.zeros(shape, dtype) for pair in arrivals} if program.ahead else {}
 
-    def segment(loop: tuple, own: tuple) -> tuple[tuple, dict[str, jax.Array]]:
-        states, coloured, arrivals, pending, totals = loop
-        index, number, saved, stimulus, tapes = own
+    noises = _noises_of(program, given)
+    every = driven.factors(program.noises, args)
+
+    def spread(varied: dict) -> tuple[dict, dict]:
+        """One number for each region: then no step sums over them."""
+        factors = driven.factors(program.noises, given.filled({**given.varied, **varied}))
+        factors = {path: factors[path] for path in noises}
+        return jax.tree.map(lambda x: jnp.broadcast_to(x, shape) if x.shape == (1, program.width) else x, (varied, factors))
+
+    (varied, factors), pull = jax.vjp(spread, {i: given.varied[i] for i in local})
+    given = given._replace(varied={**given.varied, **varied})
+    none = jax.tree.map(jnp.zeros_like, (varied, factors))
+    drives = {name: jnp.zeros((k, *shape), dtype) for name in rows_of.values()}
+
+    def segment(loop: tuple[Back, Any], own: tuple) -> tuple[tuple[Back, Any], dict[str, jax.Array]]:
+        back, totals = loop
+        index, number, stimulus, tapes = own
         draws = driven.draws(program.noises, args, number * jnp.int32(k), k, program.regions)
         rows = {"stimulus": stimulus, "draws": draws}
-        ends = Ends(
-            {n: jnp.zeros((k, *shape), dtype) for n in states},
-            jax.tree.map(lambda _: jnp.zeros((k, *shape), dtype), coloured),
-            {},
-            {key: jnp.zeros((k, *shape), dtype) for key in past},
-        )
-        loop = (Ends(states, coloured, {}, {}), arrivals, pending, ends)
-        at = functools.partial(_back, program, args, factors, rows, saved, tapes, after.past, index, sizes)
-        last, arrivals, pending, ends = _blocks_back(program, reader, at, index, sizes, loop)
-        made = _varied_by(program, given, {i: given.varied[i] for i in local}, rows_of, rows, saved, ends._replace(tapes=tapes), sizes)
-        totals = {i: totals[i] + made[0][i] for i in local}
-        return (last.states, last.coloured, arrivals, pending, totals), made[1]
+        at = functools.partial(_back, program, given, factors, every, rows, saved, tapes, after.past, index, sizes)
+        back = back._replace(varied=none[0], factors=none[1], drives=drives)
+        back = _blocks_back(program, reader, at, index, sizes, back)
+        return (back, jax.tree.map(jnp.add, totals, (back.varied, back.factors))), back.drives
 
-    numbers = first + np.arange(sizes.segments, dtype=np.int32)
-    own = (np.arange(sizes.segments, dtype=np.int32), numbers, saved, stimulus, tapes)
-    loop = (after.states, after.coloured, arrivals, pending, totals)
-    (states, coloured, arrivals, pending, totals), drives = lax.scan(segment, loop, own, reverse=True)
-    if program.ahead:
-        arrivals = {pair: _put(x, pending[pair], jnp.int32(history)) for pair, x in arrivals.items()}
+    index = np.arange(sizes.segments, dtype=np.int32)
+    loop = (Back(after.states, after.coloured, arrivals, pending, *none, drives), none)
+    (back, (totals, of_factors)), drives = lax.scan(segment, loop, (index, first + index, stimulus, tapes), reverse=True)
+    totals = pull((totals, of_factors))[0]
+    arrivals = {pair: _put(x, back.pending[pair], jnp.int32(history)) if program.ahead else x for pair, x in back.arrivals.items()}
     before = {key: _earlier(after.past[key], sizes.steps) for key in after.past}
     for pair in arrivals:
         for level, own_arrays in zip(reader.levels[pair], reader.arrays[pair], strict=True):
             found = delay.contract(arrivals[pair], jnp.int32(0), Level(history, level.groups), own_arrays, 0)
             before[pair[0]] = before[pair[0]] + found[:, :history]
     totals |= _weights(program, given, weights, saved, past, arrivals, sizes)
-    totals |= {i: drives[name] for i, name in rows_of.items()}
-    return Cotangent(states, before, coloured), totals
+    totals |= {i: drives[name][:, sizes.lo : sizes.hi] for i, name in rows_of.items()}
+    return Cotangent(back.states, before, back.coloured), totals
 
 
 def _places(program: Program, given: Given) -> tuple[list[int], dict[int, tuple[int, int, int]], dict[int, str]]:
@@ -291,6 +328,12 @@ def _places(program: Program, given: Given) -> tuple[list[int], dict[int, tuple[
             else:
                 local.append(i)
     return local, weights, rows
+
+
+def _noises_of(program: Program, given: Given) -> list[str]:
+    """The noises of which a parameter is varied."""
+    names = [jax.tree_util.keystr(path) for i, (path, _) in enumerate(jax.tree_util.tree_leaves_with_path(given.args)) if i in given.varied]
+    return [path for path, _, _ in program.noises if any(f"{path}." in name for name in names)]
 
 
 def _reader(program: Program, args: dict, plan: list[list[Transposed]], sizes: Stretch, history: int) -> Reader:
@@ -315,27 +358,26 @@ def _reader(program: Program, args: dict, plan: list[list[Transposed]], sizes: S
     return Reader(width, arrays, levels)
 
 
-def _blocks_back(program: Program, reader: Reader, at: Any, index: jax.Array, sizes: Stretch, loop: tuple) -> tuple:
+def _blocks_back(program: Program, reader: Reader, at: Any, index: jax.Array, sizes: Stretch, loop: Back) -> Back:
     """All steps of a segment from the last to the first, in blocks whose transposed sums are read at once."""
-    kernel = one_kernel if program.width == 1 else engine._call
     if program.delay is None:
         lo, hi = _opaque(0, sizes.hi - sizes.lo)
-        return kernel(lambda lo, hi, loop: lax.fori_loop(lo, hi, lambda j, c: at(hi - 1 - j, None, None, c), loop), lo, hi, loop)
+        return lax.fori_loop(lo, hi, lambda j, c: at(hi - 1 - j, None, None, c), loop)
     history, blocks = program.delay.history, [level.block for level in program.delay.levels]
     base = index * jnp.int32(sizes.hi - sizes.lo)
 
-    def cut(depth: int, start: Any, end: Any, loop: tuple, outer: tuple[dict, Any] | None) -> tuple:
+    def cut(depth: int, start: Any, end: Any, loop: Back, outer: tuple[dict, Any] | None) -> Back:
         turns = -((start - end) // blocks[depth])
 
-        def turn(i: jax.Array, c: tuple) -> tuple:
+        def turn(i: jax.Array, c: Back) -> Back:
             last = end - i * blocks[depth]
             return block(depth, jnp.maximum(last - blocks[depth], start), last, c, outer)
 
         return lax.fori_loop(jnp.int32(0), turns, turn, loop)
 
-    def block(depth: int, start: Any, end: Any, loop: tuple, outer: tuple[dict, Any] | None) -> tuple:
+    def block(depth: int, start: Any, end: Any, loop: Back, outer: tuple[dict, Any] | None) -> Back:
         sums = {}
-        for pair, arrivals in loop[1].items():
+        for pair, arrivals in loop.arrivals.items():
             before = None if outer is None else lax.dynamic_slice_in_dim(outer[0][pair], start - outer[1], blocks[depth], axis=1)
             level, arrays = reader.levels[pair][depth], reader.arrays[pair][depth]
             if level.groups or before is None:
@@ -344,23 +386,16 @@ def _blocks_back(program: Program, reader: Reader, at: Any, index: jax.Array, si
             sums[pair] = before
         if depth > 0:
             return cut(depth - 1, start, end, loop, (sums, start))
-        return kernel(
-            lambda start, end, sums, loop: lax.fori_loop(
-                jnp.int32(0), end - start, lambda j, c: at(end - 1 - j, sums, end - 1 - j - start, c), loop
-            ),
-            start,
-            end,
-            sums,
-            loop,
-        )
+        return lax.fori_loop(jnp.int32(0), end - start, lambda j, c: at(end - 1 - j, sums, end - 1 - j - start, c), loop)
 
     return cut(len(blocks) - 1, jnp.int32(0), jnp.int32(sizes.hi - sizes.lo), loop, None)
 
 
 def _back(
     program: Program,
-    args: dict,
+    given: Given,
     factors: dict,
+    every: dict,
     rows: dict,
     saved: Saved,
     tapes: dict,
@@ -370,48 +405,62 @@ def _back(
     j: jax.Array,
     sums: dict | None,
     column: Any,
-    loop: tuple,
-) -> tuple:
+    loop: Back,
+) -> Back:
     """One step backwards, number ``j`` of those of its segment that are taken."""
-    last, arrivals, pending, ends = loop
     q = j + sizes.lo
     t = index * jnp.int32(sizes.hi - sizes.lo) + j
+    history = program.delay.history if program.delay is not None else 0
 
-    def row(x: jax.Array) -> jax.Array:
+    def of_segment(x: jax.Array) -> jax.Array:
         return lax.dynamic_index_in_dim(x, q, 0, keepdims=False)
+
+    def of_stretch(x: jax.Array) -> jax.Array:
+        return lax.dynamic_index_in_dim(x, t, 0, keepdims=False)
 
     sent = {}
     for key, x in later.items():
-        history = x.shape[1]
-        place = t + 1 - sizes.steps + history - 1
+        place = t - sizes.steps + history
         then = lax.dynamic_index_in_dim(x, jnp.maximum(place, 0), 1, keepdims=False)
         sent[key] = jnp.where(place >= 0, then, jnp.zeros_like(then))
-    for pair in arrivals:
+    for pair in loop.arrivals:
         sent[pair[0]] = sent[pair[0]] + lax.dynamic_index_in_dim(sums[pair], column, 1, keepdims=False)  # type: ignore[index]
-    given = Ends(last.states, last.coloured, {n: row(x) for n, x in tapes.items()}, sent)
-    step = functools.partial(_step, program, args, factors, jax.tree.map(row, rows))
-    arrived = {pair: lax.dynamic_slice_in_dim(x, q, program.ahead + 1, 0) for pair, x in saved.sums.items()}
-    _, pull = jax.vjp(step, {n: row(x) for n, x in saved.states.items()}, jax.tree.map(row, saved.coloured), arrived)
-    states, coloured, found = pull(given)
-    history = program.delay.history if program.delay is not None else 0
-    arrivals, pending = dict(arrivals), dict(pending)
+    after = Ends(loop.states, loop.coloured, {n: of_segment(x) for n, x in tapes.items()}, sent)
+    rows = jax.tree.map(of_segment, rows)
+
+    def step(varied: dict, factors: dict, drives: dict, states: dict, coloured: dict, sums: dict) -> Ends:
+        own = {**rows, "stimulus": {**rows["stimulus"], **drives}}
+        return _step(program, given.filled({**given.varied, **varied}), {**every, **factors}, own, states, coloured, sums)
+
+    arrived = {pair: lax.dynamic_slice_in_dim(x, t, program.ahead + 1, 0) for pair, x in saved.sums.items()}
+    _, pull = jax.vjp(
+        step,
+        {i: given.varied[i] for i in loop.varied},
+        factors,
+        {n: rows["stimulus"][n] for n in loop.drives},
+        {n: of_stretch(x) for n, x in saved.states.items()},
+        jax.tree.map(of_stretch, saved.coloured),
+        arrived,
+    )
+    # Or the compiler would evaluate the step once more for each of the derivatives.
+    pull, after = lax.optimization_barrier((pull, after))
+    varied, of_factors, drives, states, coloured, found = pull(after)
+    arrivals, pending = dict(loop.arrivals), dict(loop.pending)
     for pair, x in found.items():
         if program.ahead:
             arrivals[pair] = _put(arrivals[pair], pending[pair] + x[1], t + 1 + history)
             pending[pair] = x[0]
         else:
             arrivals[pair] = _put(arrivals[pair], x[0], t + history)
-
-    def put(rows: jax.Array, value: jax.Array) -> jax.Array:
-        return lax.dynamic_update_index_in_dim(rows, value, q, 0)
-
-    ends = Ends(
-        {n: put(x, last.states[n]) for n, x in ends.states.items()},
-        jax.tree.map(put, ends.coloured, last.coloured),
-        {},
-        {key: put(x, sent[key]) for key, x in ends.sent.items()},
+    return Back(
+        states,
+        coloured,
+        arrivals,
+        pending,
+        jax.tree.map(jnp.add, loop.varied, varied),
+        jax.tree.map(jnp.add, loop.factors, of_factors),
+        {n: lax.dynamic_update_index_in_dim(x, drives[n], q, 0) for n, x in loop.drives.items()},
     )
-    return Ends(states, coloured, {}, {}), arrivals, pending, ends
 
 
 def _put(memory: jax.Array, value: jax.Array, column: jax.Array) -> jax.Array:
@@ -425,39 +474,6 @@ def _earlier(past: jax.Array, steps: int) -> jax.Array:
     if steps >= history:
         return jnp.zeros_like(past)
     return jnp.concatenate([jnp.zeros_like(past[:, :steps]), past[:, : history - steps]], axis=1)
-
-
-def _varied_by(
-    program: Program,
-    given: Given,
-    local: dict[int, jax.Array],
-    rows_of: dict[int, str],
-    rows: dict,
-    saved: Saved,
-    ends: Ends,
-    sizes: Stretch,
-) -> tuple[dict[int, jax.Array], dict[str, jax.Array]]:
-    """Derivatives with respect to what the steps of a segment read themselves, all steps at once; and to their stimuli, step by step."""
-    if not local and not rows_of:
-        return {}, {}
-    inside = slice(sizes.lo, sizes.hi)
-    drives = {name: rows["stimulus"][name] for name in rows_of.values()}
-
-    def steps(local: dict, drives: dict) -> Ends:
-        args = given.filled({**given.varied, **local})
-        factors = driven.factors(program.noises, args)
-
-        def one(drive: dict, rows: dict, states: dict, coloured: dict, sums: dict) -> Ends:
-            rows = {**rows, "stimulus": {**rows["stimulus"], **drive}}
-            return _step(program, args, factors, rows, states, coloured, sums)
-
-        count = next(iter(saved.states.values())).shape[0]
-        stages = {p: jnp.stack([x[i : i + count] for i in range(program.ahead + 1)], axis=1) for p, x in saved.sums.items()}
-        inputs = (drives, rows, saved.states, saved.coloured, stages)
-        return jax.vmap(one)(*jax.tree.map(lambda x: x[inside], inputs))
-
-    _, pull = jax.vjp(steps, local, drives)
-    return pull(jax.tree.map(lambda x: x[inside], ends))
 
 
 def _weights(
@@ -474,8 +490,7 @@ def _weights(
         return {}
     width, steps = program.width, sizes.steps
     history = program.delay.history  # type: ignore[union-attr]
-    states = {n: x[:, sizes.lo : sizes.hi].reshape(steps, *x.shape[2:]) for n, x in saved.states.items()}
-    sent = sent_values(program, given.args, states)
+    sent = sent_values(program, given.args, {n: x[:-1] for n, x in saved.states.items()})
     totals: dict[int, jax.Array] = {}
     # What was sent at step u of the stretch is in column ``u + history - 1``; the newest of the past is that of step 0.
     chunk = 256
