@@ -16,7 +16,7 @@ from xmass.core.model import NeuralMass, noise_fields
 from xmass.core.noise import Noise
 from xmass.labelled.checks import check_system, warn_exp_euler
 from xmass.labelled.execute import execute
-from xmass.labelled.head import with_lead_fields
+from xmass.labelled.head import places_in, with_lead_fields
 from xmass.labelled.monitors import Monitors, build_graph
 from xmass.labelled.network import Network
 from xmass.labelled.noises import alone
@@ -164,8 +164,7 @@ class Simulator:
         """
         specs = system_parameters(self._system)
         if monitors is not None:
-            places = self._system.places if isinstance(self._system, Network) else None
-            graph = build_graph(node_of(self._system), with_lead_fields(monitors, places), self.dt, 1)
+            graph = build_graph(node_of(self._system), with_lead_fields(monitors, places_in(self._system)), self.dt, 1)
             specs |= observation_parameters(graph.observed)
         found = {}
         for path, spec in specs.items():

@@ -27,6 +27,7 @@ from xmass.fit.store import FitStore
 from xmass.fit.structural import delay_limits, existing
 from xmass.fit.targets import target_dims
 from xmass.labelled.free import declared, free_parameters
+from xmass.labelled.head import places_in, with_lead_fields
 from xmass.labelled.monitors import as_mapping, build_graph
 from xmass.labelled.network import Network
 from xmass.labelled.parameters import Spec, node_of, observation_parameters, system_parameters
@@ -63,6 +64,7 @@ class Study:
         self.target = dequantify(target)
         run = dict(fitter.run)
         simulator, config = fitter.simulator, fitter.simulator.config
+        run["monitors"] = with_lead_fields(run.get("monitors"), places_in(config.system))
         monitors = as_mapping(run.get("monitors"), [s.name for s in node_of(config.system).states])
         dims = target_dims(fitter.objectives, list(monitors), self.target)
         unknown = next((d for d in fitter.pool if d not in dims), None)

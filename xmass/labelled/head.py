@@ -11,6 +11,7 @@ import xarray as xr
 from xmass.core.model import replace
 from xmass.core.observe import Observation
 from xmass.labelled.leadfield import electrodes_1020, sphere_lead_field
+from xmass.labelled.network import Network
 from xmass.labelled.schema import CENTRES, HEMISPHERE, LEAD_FIELD, ORIENTATIONS, REGION, UNITS
 from xmass.labelled.units import dequantify, to_declared
 from xmass.observations import EEG, MEG
@@ -111,6 +112,11 @@ def with_lead_fields(monitors: Any, places: xr.Dataset | None) -> Any:
     if isinstance(monitors, Mapping):
         return {name: _with_gain(what, name, places) for name, what in monitors.items()}
     return monitors
+
+
+def places_in(system: Any) -> xr.Dataset | None:
+    """The positions that a system has; None for nodes without a connectome."""
+    return system.places if isinstance(system, Network) else None
 
 
 def _with_gain(what: Any, name: str, places: xr.Dataset | None) -> Any:

@@ -19,7 +19,7 @@ from xmass.labelled import noises
 from xmass.labelled.connectome import dense
 from xmass.labelled.continuing import check_observers, check_sweeps, unknown_initial
 from xmass.labelled.epochs import check_frames, common_step, epoch_starts, stretches, timed_weights
-from xmass.labelled.head import with_lead_fields
+from xmass.labelled.head import places_in, with_lead_fields
 from xmass.labelled.initial import first_step, in_steps_of, initial_items, initial_values
 from xmass.labelled.inputs import Drive, input_arrays, resolve_inputs
 from xmass.labelled.monitors import Graph, Monitors, build_graph, check_functions, inner_dims, segment_length
@@ -138,7 +138,7 @@ def whole_steps(value: Any, dt: float, name: str) -> int:
 def resolve(config: Config, request: Request) -> Resolved:
     """Check, align and convert everything; plan the program."""
     request = _plain(request)
-    request = dataclasses.replace(request, monitors=with_lead_fields(request.monitors, _places(config.system)))
+    request = dataclasses.replace(request, monitors=with_lead_fields(request.monitors, places_in(config.system)))
     model = node_of(config.system)
     request = dataclasses.replace(request, initial=in_steps_of(request.initial, config.dt))
     start = first_step(request.initial)
@@ -250,10 +250,6 @@ def _plain(request: Request) -> Request:
         return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else plain(value)
 
     return dataclasses.replace(request, params=plain(request.params), inputs=each(request.inputs), initial=each(request.initial))
-
-
-def _places(system: System) -> xr.Dataset | None:
-    return system.places if isinstance(system, Network) else None
 
 
 def _sample_every(value: Any, dt: float) -> int:
