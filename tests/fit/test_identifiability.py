@@ -87,7 +87,7 @@ def test_spread_of_statistics_is_that_of_the_process():
     node = xm.LinearStep(gamma=-0.2, noise_x=xm.WhiteNoise(sigma=0.1))
     sim = xm.Simulator(node, dt=0.1)
     run = dict(duration=20.0, monitors=["x"], seed=1)
-    recorded = sim.run(params=xr.Dataset({"initial.x": 1.0}), **run)
+    recorded = sim.run(params=xr.Dataset({"initial.x": 1.0}), **(run | dict(seed=2)))
     fitter = fitter_of(sim, {"initial.x": xm.Param(1.0, bounds=(0.0, 2.0))}, run)
     known = xm.identifiability(fitter, xr.Dataset({"initial.x": 1.0}), recorded, seeds=40)
     t = recorded.time.values
@@ -110,7 +110,7 @@ FC_RUN = dict(duration=600.0, transient=100.0, monitors={"fc": xm.FunctionalConn
 
 def known_of(network, search, *, run=FC_RUN, derive=None, **options):
     sim = xm.Simulator(network, dt=0.5)
-    recorded = sim.run(**run)
+    recorded = sim.run(**(run | dict(seed=4)))
     point = xr.Dataset({path: p.value for path, p in search.items()})
     fitter = xm.Fitter(sim, objective=xm.objectives.fc_rmse("fc"), run=run, search=search, derive=derive or {})
     return xm.identifiability(fitter, point, recorded, seeds=6, **options)
@@ -160,7 +160,7 @@ def test_curvature_of_a_loss_without_residuals():
     # fc_corr has no residuals; the direction that changes nothing has no curvature either
     search = {"coupling.k": xm.Param(0.2, bounds=(0.0, 1.0)), "scale": xm.Param(1.0, bounds=(0.5, 1.5))}
     sim = xm.Simulator(hopf(), dt=0.5)
-    recorded = sim.run(params=xr.Dataset({"coupling.k": 0.3}), **FC_RUN)
+    recorded = sim.run(params=xr.Dataset({"coupling.k": 0.3}), **(FC_RUN | dict(seed=4)))
     derive = {"weights": lambda q: q["scale"] * WEIGHTS}
     fitter = xm.Fitter(sim, objective=xm.objectives.fc_corr("fc"), run=FC_RUN, search=search, derive=derive)
     point = xr.Dataset({"coupling.k": 0.3, "scale": 1.0})

@@ -5,6 +5,7 @@ from xmass.fit.fitter import Fitter
 from xmass.fit.gradient import GradientBackend
 from xmass.fit.grid import GridBackend
 from xmass.fit.likelihood import GaussianLikelihood
+from xmass.fit.neural import NeuralPosterior, neural_posterior, prior_sweep
 from xmass.fit.nevergrad_backend import NevergradBackend
 from xmass.fit.nuts import NutsBackend
 from xmass.fit.pareto import ParetoBackend
@@ -16,8 +17,11 @@ __all__ = [
     "GaussianLikelihood",
     "GradientBackend",
     "GridBackend",
+    "NeuralPosterior",
     "NevergradBackend",
     "NutsBackend",
     "ParetoBackend",
     "ScipyBackend",
+    "neural_posterior",
+    "prior_sweep",
 ]
