@@ -45,6 +45,7 @@ from xmass.couplings import (
     SigmoidalJansenRitCoupling,
     SineCoupling,
 )
+from xmass.fit.calibration import calibration
 from xmass.fit.fitter import Fitter
 from xmass.fit.identifiability import identifiability
 from xmass.fit.profile import profile
@@ -206,6 +207,7 @@ __all__ = [
     "average_fc",
     "band_pass",
     "bootstrap",
+    "calibration",
     "compare",
     "connectivity_gradients",
     "cortical",
