@@ -117,3 +117,14 @@ def test_axes_have_to_be_known_and_agree_with_the_hemispheres():
     cohort.centres.attrs["axes"] = "LAS"
     with pytest.raises(ValueError, match="left hemisphere"):
         xm.head_lead_field(cohort)
+
+
+def test_regions_of_a_real_brain_are_strongest_at_the_electrodes_above_them(shared_path):
+    # What the 10-20 system is known to lie over: O1, O2 the visual, C3 the left motor, T8 the right temporal, Fp2 the right frontal pole.
+    brain = xm.io.read_connectome(shared_path("data", "raw", "connectivity_76.zip"))
+    brain.centres.attrs["axes"] = "ALS"  # x to the front, y to the left
+    gain = xm.head_lead_field(brain.drop_vars("orientations"))
+    above = {"rV1": "O2", "lV1": "O1", "lM1": "C3", "rTCC": "T8", "rPFCPOL": "Fp2"}
+    assert {region: str(gain.sensor[int(gain.sel(region=region).argmax("sensor"))].item()) for region in above} == above
+    assert 80.0 < float(gain.attrs["lead_field"].split()[2]) < 100.0  # an adult head
+    assert "orientations" in xm.head_lead_field(brain, kind="meg").attrs["lead_field"]
