@@ -268,7 +268,9 @@ def test_a_region_that_is_nan_is_left_out_of_that_point_and_reported():
         np.testing.assert_allclose(found, without_holes(point, names, MASKED), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("objectives", [[o.timeseries_rmse()], pytest.param(MASKED, marks=pytest.mark.long)], ids=["few", "every"])
+@pytest.mark.parametrize(
+    "objectives", [[o.timeseries_rmse()], pytest.param([MASKED[0], *MASKED[-3:]], marks=pytest.mark.long)], ids=["few", "more"]
+)
 def test_jax_leaves_out_what_numpy_does_and_derivatives_there_are_zero(objectives):
     scorer = Scorer(objectives, SIMULATED, with_holes().isel(time=slice(0, 90)))
     values, targets = runs(SIMULATED)[:3].copy(), rows(scorer, [0, 1, 2])
@@ -284,6 +286,17 @@ def test_jax_leaves_out_what_numpy_does_and_derivatives_there_are_zero(objective
     still = np.abs(np.asarray(slopes)).max(axis=1) == 0
     assert np.isfinite(slopes).all() and np.isfinite(losses).all()
     assert [[name for name, zero in zip(REGIONS, row, strict=True) if zero] for row in still] == list(WITHOUT.values())
+
+
+def test_a_simulated_fcd_cannot_leave_regions_out():
+    ours = xr.Dataset({"fcd": xm.fcd(SIMULATED.bold, window=20, step=3)})
+    whole = Scorer(o.fcd_wasserstein("fcd", "bold", **WINDOWS), ours, RECORDED)
+    assert whole.axes == {"fcd": ("window", "window_other")}
+    values = ours.fcd.values.reshape(6, *ours.fcd.shape[-2:])
+    expected = losses_of_compare(SIMULATED, RECORDED, [o.fcd_wasserstein(**WINDOWS)])[0]
+    np.testing.assert_allclose(whole({"fcd": values}, rows(whole, [0] * 6)), expected, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="lacks regions at some points"):
+        Scorer(o.fcd_wasserstein("fcd", "bold", **WINDOWS), ours, with_holes())
 
 
 def test_rows_of_a_matrix_and_constant_regions_are_left_out():

@@ -35,6 +35,15 @@ def safe_sqrt(value: Any) -> Any:
     return xp.where(positive, xp.sqrt(xp.where(positive, value, 1.0)), value * 0.0)
 
 
+def quarter_turn(values: Any, *, axis: int = -1) -> Any:
+    """The Hilbert transform: every frequency a quarter of a period later, but 0 and half the sampling rate, which are left out."""
+    xp = array_namespace(values)
+    samples = values.shape[axis]
+    frequency = np.arange(samples // 2 + 1).reshape(-1, *(1,) * (-axis - 1))
+    turns = (frequency > 0) & (2 * frequency < samples)
+    return xp.fft.irfft(xp.where(turns, -1j * xp.fft.rfft(values, axis=axis), 0.0), n=samples, axis=axis)
+
+
 def root_mean_square(residuals: Any) -> Any:
     """Root of the mean square over the last axis; its gradient at 0 is 0."""
     xp = array_namespace(residuals)

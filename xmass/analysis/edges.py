@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from xmass.analysis.arrays import array_namespace
 from xmass.analysis.connectivity import check_for_correlation, checked_series, float_type, one_chunk
 from xmass.analysis.sensors import as_regions, as_sensors, of_sensors
 from xmass.labelled import schema
@@ -156,18 +158,19 @@ def _described(result: xr.DataArray, signal: xr.DataArray, name: str, meaning: s
     return result.rename(name)
 
 
-def _standard(series: np.ndarray) -> np.ndarray:
+def _standard(series: Any) -> Any:
     """Mean 0 and mean square 1 over time; NaN for a region that is constant or not finite."""
-    series = series.astype(np.float64)
-    finite = np.isfinite(series).all(axis=-2, keepdims=True)
-    filled = np.where(finite, series, 0.0)
+    xp = array_namespace(series)
+    series = series.astype(np.float64) if xp is np else series
+    finite = xp.isfinite(series).all(axis=-2, keepdims=True)
+    filled = xp.where(finite, series, 0.0)
     valid = finite & (filled.max(axis=-2, keepdims=True) > filled.min(axis=-2, keepdims=True))
     centred = filled - filled.mean(axis=-2, keepdims=True)
     centred = centred - centred.mean(axis=-2, keepdims=True)
-    largest = np.abs(centred).max(axis=-2, keepdims=True)
-    centred = centred / np.where(valid & (largest > 0), largest, 1.0)
-    spread = np.sqrt((centred**2).mean(axis=-2, keepdims=True))
-    return np.where(valid, centred / np.where(spread > 0, spread, 1.0), np.nan)
+    largest = xp.abs(centred).max(axis=-2, keepdims=True)
+    centred = centred / xp.where(valid & (largest > 0), largest, 1.0)
+    square = (centred**2).mean(axis=-2, keepdims=True)
+    return xp.where(valid, centred / xp.sqrt(xp.where(square > 0, square, 1.0)), xp.nan)
 
 
 def _edge_series(series: np.ndarray, *, rows: np.ndarray, columns: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -176,6 +179,14 @@ def _edge_series(series: np.ndarray, *, rows: np.ndarray, columns: np.ndarray, d
 
 
 def _edge_fc(series: np.ndarray, *, rows: np.ndarray, columns: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    xp = array_namespace(series)
+    if xp is not np:
+        products = _standard(series)
+        products = products[..., rows] * products[..., columns]
+        length = xp.sqrt(xp.sum(products**2, axis=-2, keepdims=True))
+        unit = products / xp.where(length > 0, length, 1.0)
+        cosine = xp.clip(xp.matmul(xp.swapaxes(unit, -1, -2), unit), -1.0, 1.0)
+        return xp.where(np.eye(rows.size, dtype=bool) & ~xp.isnan(cosine), 1.0, cosine)
     result = np.empty((*series.shape[:-2], rows.size, rows.size), dtype)
     for place in np.ndindex(series.shape[:-2]):
         edges = _edge_series(np.ascontiguousarray(series[place]), rows=rows, columns=columns, dtype=np.dtype(np.float64))

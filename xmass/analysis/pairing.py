@@ -110,7 +110,7 @@ def paired(simulated: xr.Dataset, recorded: xr.Dataset, term: Term) -> Pair:
         a, b, made = lagged.simulated, lagged.recorded, lagged.made
     else:
         a, b = _taken(ours, term, "simulated"), _taken(theirs, term, "recorded")
-        made = _made(ours, term)
+        made = array_twin(ours, term)
     same_preprocessing(a, b, what=what)
     if term.same_unit:
         _check_units(a, b, what)
@@ -215,8 +215,8 @@ def _axes(variable: xr.DataArray, term: Term) -> Dims:
     return (schema.time_dim(variable), schema.REGION)
 
 
-def _made(variable: xr.DataArray, term: Term) -> Callable[[Any], Any]:
-    """The array twin of ``_taken``."""
+def array_twin(variable: xr.DataArray, term: Term) -> Callable[[Any], Any]:
+    """What makes FC or FCD of an array ``(..., time, region)`` of a variable, or takes it as it is; numpy or jax, differentiable."""
     if term.takes == "fc" and not _is_matrix(variable):
         return correlation_matrix
     if term.takes == "fcd" and not _is_fcd(variable):

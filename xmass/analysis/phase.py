@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from xmass.analysis.arrays import array_namespace, quarter_turn, safe_sqrt
 from xmass.analysis.connectivity import (
     MINIMUM_SAMPLES,
     check_for_correlation,
@@ -57,7 +59,7 @@ def phase(signal: xr.DataArray, *, dim: str | None = None) -> xr.DataArray:
     >>> (xm.phase(x)[1:4] / np.pi).values.round(6).tolist()
     [0.1, 0.2, 0.3]
     """
-    result = _analytic_part(signal, dim, lambda analytic: np.angle(analytic))
+    result = _analytic_part(signal, dim, lambda analytic: array_namespace(analytic).angle(analytic))
     result.attrs = {schema.UNITS: "rad", schema.LONG_NAME: "phase"} | _told(signal)
     return result.rename("phase")
 
@@ -93,7 +95,7 @@ def amplitude_envelope(signal: xr.DataArray, *, dim: str | None = None) -> xr.Da
     >>> xm.amplitude_envelope(x)[:3].values.round(9).tolist()
     [3.0, 3.0, 3.0]
     """
-    result = _analytic_part(signal, dim, np.abs)
+    result = _analytic_part(signal, dim, lambda analytic: array_namespace(analytic).abs(analytic))
     unit = {} if schema.UNITS not in signal.attrs else {schema.UNITS: signal.attrs[schema.UNITS]}
     result.attrs = unit | {schema.LONG_NAME: "amplitude envelope"} | _told(signal)
     return result.rename("amplitude_envelope")
@@ -368,6 +370,8 @@ def _analytic(series: np.ndarray) -> np.ndarray:
     """The analytic signal along the last axis; NaN for a series that is constant or not finite."""
     from scipy import signal as scipy_signal
 
+    if array_namespace(series) is not np:
+        return _analytic_jax(series)
     finite = np.isfinite(series).all(axis=-1, keepdims=True)
     filled = np.where(finite, series, 0.0).astype(np.float64)
     valid = finite & (filled.max(axis=-1, keepdims=True) > filled.min(axis=-1, keepdims=True))
@@ -375,8 +379,24 @@ def _analytic(series: np.ndarray) -> np.ndarray:
     return np.where(valid, analytic, np.nan)
 
 
+def _analytic_jax(series: Any) -> Any:
+    from jax import lax
+
+    xp = array_namespace(series)
+    finite = xp.all(xp.isfinite(series), axis=-1, keepdims=True)
+    filled = xp.where(finite, series, 0.0)
+    valid = finite & (xp.max(filled, axis=-1, keepdims=True) > xp.min(filled, axis=-1, keepdims=True))
+    real = filled - xp.mean(filled, axis=-1, keepdims=True)
+    return lax.complex(xp.where(valid, real, xp.nan), quarter_turn(real))
+
+
 def _envelope_numpy(series: np.ndarray, *, orthogonalise: bool, dtype: np.dtype) -> np.ndarray:
     regions = series.shape[-1]
+    xp = array_namespace(series)
+    if xp is not np:
+        if orthogonalise:
+            raise TypeError("orthogonalised envelopes are made by NumPy, not of arrays of JAX: take orthogonalise=False.")
+        return correlation_matrix(xp.swapaxes(xp.abs(_analytic_jax(xp.swapaxes(series, -1, -2))), -1, -2))
     result = np.empty((*series.shape[:-2], regions, regions), dtype)
     for place in np.ndindex(series.shape[:-2]):
         analytic = _analytic(np.ascontiguousarray(series[place].T))
@@ -403,6 +423,10 @@ def _rows_with(one: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _order(phases: np.ndarray) -> np.ndarray:
+    xp = array_namespace(phases)
+    if xp is not np:
+        cosine, sine = xp.mean(xp.cos(phases), axis=-1), xp.mean(xp.sin(phases), axis=-1)
+        return xp.minimum(safe_sqrt(cosine * cosine + sine * sine), 1.0)
     angles = phases.astype(np.float64)
     finite = np.isfinite(angles)
     filled = np.where(finite, angles, 0.0)

@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 from jax import lax
 
+from xmass.analysis.align import align_regions, align_shared
 from xmass.analysis.arrays import array_namespace
-from xmass.analysis.pairing import Pair, paired
+from xmass.analysis.pairing import Pair, array_twin, paired
 from xmass.fit.masks import left_out
 from xmass.labelled import schema
 from xmass.objectives.objective import Objective
@@ -173,20 +174,42 @@ def prepared(term: Objective, simulated: xr.Dataset, target: xr.Dataset, dims: t
     rows = _rows(missing, dims, sizes, (schema.REGION,) if regions else ())
     values = _rows(pair.recorded, dims, sizes, pair.core[1])
     kept, pattern = _patterns(rows if regions else np.zeros((len(values), 1), bool))
-    if term.takes == "fcd" and regions and schema.REGION in ours.dims and any(keep is not None for keep in kept):
-        values = np.array(values)
-        for number, keep in enumerate(kept):
-            if keep is not None:
-                labels = ours[schema.REGION].values[keep] if schema.REGION in ours.coords and schema.REGION in theirs.coords else None
-                picked = theirs.isel({schema.REGION: keep}) if labels is None else theirs.sel({schema.REGION: labels})
-                part = ours.isel({schema.REGION: keep}).to_dataset(name=pair.names[0])
-                again = paired(part, picked.to_dataset(name=pair.names[1]), term)
-                at = pattern == number
-                values[at] = _rows(again.recorded, dims, sizes, pair.core[1])[at]
+    if schema.REGION not in pair.axes and any(keep is not None for keep in kept):
+        raise ValueError(
+            f"objective {term.name!r}: the target {pair.names[1]!r} lacks regions at some points, and the simulated {pair.names[0]!r} is "
+            f"made of all of them. Monitor the series itself, {term.name}('bold', {pair.names[1]!r}), or leave these regions out."
+        )
+    if term.takes == "fcd" and regions:
+        values = _fcd_of_kept(values, theirs, ours, term, kept, pattern, dims, sizes)
     # numbers that are left out take part in no score, but a derivative must not meet a NaN
     values = np.where(np.isfinite(values), values, 1.0 if term.takes == "spectrum" else 0.0)
     found = {"values": values, "pattern": pattern}
     return TermScore(term, pair.names[0], {pair.names[0]: inner}, pair, kept, found, missing)
+
+
+def _fcd_of_kept(
+    values: np.ndarray,
+    theirs: xr.DataArray,
+    ours: xr.DataArray,
+    term: Objective,
+    kept: Sequence[np.ndarray | None],
+    pattern: np.ndarray,
+    dims: tuple[str, ...],
+    sizes: Mapping[str, int],
+) -> np.ndarray:
+    """FCD matrices of the points, of the regions that count where some do not."""
+    partly = [number for number, keep in enumerate(kept) if keep is not None]
+    if not partly:
+        return values
+    core = (schema.time_dim(theirs), schema.REGION)
+    what = f"objective {term.name!r}"
+    aligned = align_shared(align_regions(theirs, ours, what=what), ours, apart=core, what=what)
+    series, made = _rows(aligned, dims, sizes, core), array_twin(theirs, term)
+    values = np.array(values)
+    for number in partly:
+        for place in np.flatnonzero(pattern == number):
+            values[place] = made(np.ascontiguousarray(series[place][:, kept[number]], np.float64))
+    return values
 
 
 def _raw_core(theirs: xr.DataArray, pair: Pair, term: Objective) -> tuple[Hashable, ...]:

@@ -54,9 +54,9 @@ def custom(
     -----
     A fit by gradients calls the function with arrays that JAX traces: it must be built from arithmetic, methods of xarray such as ``mean``,
     ``std``, ``where`` and ``sel``, ``xr.ufuncs`` (``xr.ufuncs.log``, not ``np.log``), ``xr.apply_ufunc`` over functions of ``jax.numpy``,
-    and those of xmass that take such arrays: ``xm.functional_connectivity``, ``xm.lagged_fc``, ``xm.fcd``, ``xm.power_spectrum``. Where it
-    turns them into NumPy arrays (``.values``, ``np.log``, SciPy) it has no gradient: the fit says so, and backends without gradients still
-    take it.
+    and those of xmass that take such arrays: ``xm.functional_connectivity``, ``lagged_fc``, ``fcd``, ``power_spectrum``, ``edge_fc``,
+    ``phase``, ``amplitude_envelope``, ``envelope_correlation``, ``order_parameter``, ``metastability``. Where it turns them into NumPy
+    arrays (``.values``, ``np.log``, SciPy) it has no gradient: the fit says so, and backends without gradients still take it.
 
     Examples
     --------

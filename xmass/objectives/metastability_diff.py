@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from xmass.analysis.arrays import array_namespace, safe_sqrt
+from xmass.analysis.arrays import array_namespace, quarter_turn, safe_sqrt
 from xmass.objectives.objective import Objective
 
 
@@ -50,13 +48,9 @@ def _difference(simulated: Any, recorded: Any) -> Any:
 
 def _metastability(series: Any) -> Any:
     xp = array_namespace(series)
-    samples = series.shape[-2]
     varies = xp.all(xp.max(series, axis=-2) > xp.min(series, axis=-2), axis=-1)
     real = series - xp.mean(series, axis=-2, keepdims=True)
-    # the Hilbert transform: a quarter of a turn for every frequency but 0 and half the sampling rate
-    frequency = np.arange(samples // 2 + 1)[:, None]
-    turns = (frequency > 0) & (2 * frequency < samples)
-    imaginary = xp.fft.irfft(xp.where(turns, -1j * xp.fft.rfft(real, axis=-2), 0.0), n=samples, axis=-2)
+    imaginary = quarter_turn(real, axis=-2)
     square = real * real + imaginary * imaginary
     amplitude = xp.sqrt(xp.where(square == 0, 1.0, square))
     cosine, sine = xp.mean(real / amplitude, axis=-1), xp.mean(imaginary / amplitude, axis=-1)
