@@ -286,3 +286,30 @@ def test_label_files_that_are_made_to_harm(tmp_path, nibabel):  # noqa: F811
         (tmp_path / f"{name}.label.gii").write_text(content)
         with pytest.raises(ValueError, match=f"{name}.label.gii: .*{said}"):
             xm.io.read_map(values, ["V1", "M1"], parcels=tmp_path / f"{name}.label.gii")
+
+
+@pytest.mark.long
+def test_damaged_files_give_a_value_error_or_other_numbers_but_nothing_else(tmp_path, nibabel):  # noqa: F811
+    np.savez(tmp_path / "a.npz", myelin=FILED_VALUES, region=np.array(FILED))
+    text(tmp_path / "a.csv")
+    write(nibabel, tmp_path / "a.pscalar.nii", FILED_VALUES[None], (nibabel.cifti2.ScalarAxis(["m"]), parcels(nibabel, labels=FILED)))
+    shape_file(nibabel, tmp_path / "a.shape.gii", [1.0, 3.0, 5.0, 7.0])
+    label_file(nibabel, tmp_path / "a.label.gii", [1, 2, 3, 4], dict(enumerate(["???", *REGIONS])))
+    rng = np.random.default_rng(0)
+    for name in ("a.npz", "a.csv", "a.pscalar.nii", "a.shape.gii", "a.label.gii"):
+        data, bad, refusals = (tmp_path / name).read_bytes(), tmp_path / f"bad_{name}", 0
+        for k in range(150):
+            damaged = bytearray(data[: rng.integers(0, len(data))] if k % 3 == 0 else data)
+            for _ in range(0 if k % 3 == 0 else rng.integers(1, 6)):
+                damaged[rng.integers(0, len(damaged))] = rng.integers(0, 256)
+            bad.write_bytes(bytes(damaged))
+            source, labels = (
+                (tmp_path / "a.shape.gii", bad) if "label" in name else (bad, tmp_path / "a.label.gii" if "shape" in name else None)
+            )
+            try:
+                found = xm.io.read_map(source, SC, parcels=labels)
+            except ValueError:
+                refusals += 1
+            else:
+                assert found.region.values.tolist() == REGIONS and np.isfinite(found).all()
+        assert refusals > 75
