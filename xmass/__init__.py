@@ -250,6 +250,7 @@ __all__ = [
     "partial_correlation",
     "peak_frequency",
     "perturbational_complexity",
+    "perturbational_complexity_st",
     "phase",
     "phase_locking",
     "plan",
