@@ -129,5 +129,5 @@ def _lyapunov(linear: Linear, observed: tuple[Observed, ...], pairs: Pairs) -> n
         found.append(rows)
     p = solve_continuous_lyapunov(a, -d)
     p = 0.5 * (p + p.T)
-    own = [r @ p @ r.T for r in found]
-    return np.stack([*(0.5 * (c + c.T) for c in own), *(found[i] @ p @ found[j].T for i, j in pairs)])
+    matrices = [r @ p @ r.T for r in found]
+    return np.stack([*(0.5 * (c + c.T) for c in matrices), *(found[i] @ p @ found[j].T for i, j in pairs)])
