@@ -146,9 +146,10 @@ def record(program: Program, args: dict, carry: Carry, first: jax.Array, stimulu
         (carry, saved), (index, number, rows) = loop, given
         tapes = {name: zeros(k) for name in program.tapes if name not in carry.states}
         own = {**args, "stimulus": rows}
+        lo, hi = _opaque(sizes.lo, sizes.hi)
         step = functools.partial(_recorded, place=index * jnp.int32(sizes.hi - sizes.lo) - jnp.int32(sizes.lo))
         states, rings, coloured, (tapes, saved) = engine.take_steps(
-            program, own, carry, (tapes, saved), number * jnp.int32(k), 0, jnp.int32(sizes.lo), jnp.int32(sizes.hi), step
+            program, own, carry, (lax.optimization_barrier(tapes), saved), number * jnp.int32(k), 0, lo, hi, step
         )
         return (Carry(states, rings, coloured, ()), saved), tapes
 
