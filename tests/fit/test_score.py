@@ -245,7 +245,7 @@ MASKED = [
     o.lagged_cov(),
     o.fcd_wasserstein(**WINDOWS),
 ]
-WITHOUT = {"S1": [], "S2": ["B_L"], "S3": ["A_R", "C_R"]}
+WITHOUT = {"S1": ["C_L"], "S2": ["B_L"], "S3": ["A_R", "C_R"]}
 
 
 def with_holes() -> xr.Dataset:

@@ -95,7 +95,7 @@ class TermScore:
         else:
             values = xp.asarray(values).astype(simulated.dtype)
 
-        def scored(a: Any, b: Any, keep: np.ndarray | None) -> Any:
+        def scored(a: Any, b: Any, keep: Any) -> Any:
             a, b = _subset(a, self.pair.axes, keep), _subset(b, self.pair.core[1], keep)
             if xp is np:
                 return function(self.pair.made(a), b)
@@ -115,11 +115,13 @@ class TermScore:
             return found
         if whole and simulated.size * self._spread() <= NUMBERS_AT_ONCE:
             return scored(simulated, values, self.kept[0])
-        branches = [lambda a, b: xp.full(inner, xp.nan, a.dtype), *(_branch(scored, keep) for keep in self.kept)]
+        # one compiled branch for each number of regions that count, whichever they are; the first is for points without any
+        branch_of, tables = _branches(self.kept)
+        branches = [lambda a, b, number: xp.full(inner, xp.nan, a.dtype), *(_branch(scored, xp, table) for table in tables)]
 
         def one(row: tuple[Any, Any, Any]) -> Any:
             a, b, number = row
-            return scored(a, b, self.kept[0]) if whole else lax.switch(number + 1, branches, a, b)
+            return scored(a, b, self.kept[0]) if whole else lax.switch(xp.asarray(branch_of)[number], branches, a, b, number)
 
         return lax.map(one, (simulated, values, xp.asarray(pattern)))
 
@@ -140,11 +142,22 @@ def finite_like(values: Any, inner: int) -> Any:
     return 1.0 + 0.5 * xp.cos(phase)
 
 
-def _branch(scored: Callable[[Any, Any, np.ndarray | None], Any], keep: np.ndarray | None) -> Callable[[Any, Any], Any]:
-    return lambda a, b: scored(a, b, keep)
+def _branches(kept: Sequence[np.ndarray | None]) -> tuple[np.ndarray, list[np.ndarray | None]]:
+    """The branch of each pattern (last, that of -1: 0), and the regions ``(pattern, region)`` of each branch; None for all of them."""
+    sizes = sorted({-1 if keep is None else keep.size for keep in kept})
+    branch_of = np.array([*(1 + sizes.index(-1 if keep is None else keep.size) for keep in kept), 0], np.int32)
+    tables: list[np.ndarray | None] = []
+    for size in sizes:
+        rows = [keep if keep is not None and keep.size == size else np.zeros(max(size, 0), np.int64) for keep in kept]
+        tables.append(None if size < 0 else np.stack(rows).astype(np.int32))
+    return branch_of, tables
 
 
-def _subset(values: Any, dims: Sequence[Hashable], keep: np.ndarray | None) -> Any:
+def _branch(scored: Callable[[Any, Any, Any], Any], xp: Any, table: np.ndarray | None) -> Callable[[Any, Any, Any], Any]:
+    return lambda a, b, number: scored(a, b, None if table is None else xp.asarray(table)[number])
+
+
+def _subset(values: Any, dims: Sequence[Hashable], keep: Any) -> Any:
     """The regions ``keep`` along every axis of regions; ``dims`` are those of the last axes."""
     if keep is not None:
         for axis, dim in enumerate(dims, start=values.ndim - len(dims)):
