@@ -14,6 +14,7 @@ from xmass.fit.backend import Backend, backend_named
 from xmass.fit.likelihood import GaussianLikelihood
 from xmass.fit.points import Derive
 from xmass.fit.recorder import Callback
+from xmass.fit.store import stored_seed
 from xmass.fit.study import Study
 from xmass.objectives import Combined, Objective
 from xmass.simulator import Simulator
@@ -160,13 +161,15 @@ class Fitter:
             Fits from so many starting points: the dim ``start`` of the result, best first. The first one is the value of each Param, the
             others are drawn from its prior or between its bounds.
         seed : int, optional
-            Of the starting points and of what the optimiser draws; also of the noise where ``run`` has no seed. Drawn if there is none.
+            Of the starting points and of what the optimiser draws; also of the noise where ``run`` has no seed. Drawn if there
+            is none, or that of the fit in the store.
         progress : bool, optional
             Show a progress bar; by default where it takes more than a few seconds.
         callbacks : sequence of callable
             Called after every step with ``step``, ``loss`` and ``best_loss`` (fits); one that returns True ends the fit.
         store : str or Path, optional
-            A directory to which the result is written, and from which an interrupted or killed fit goes on.
+            A directory to which the result is written, and from which an interrupted or killed fit goes on, called with the same
+            arguments, ``chunks`` too.
         chunks : mapping of str to int, optional
             Fits that run together along their dims, ``{"subject": 1}``; all by default. A chunk that has ended stays in the store.
         resume : bool
@@ -186,10 +189,12 @@ class Fitter:
         TypeError, ValueError, KeyError
             Before anything is computed.
         """
+        store = None if store is None else Path(store)
+        seed = stored_seed(store) if seed is None and store is not None and resume else seed
         return Study(self, target, n_steps, starts, seed).solve(
             progress=progress,
             callbacks=tuple(callbacks),
-            store=None if store is None else Path(store),
+            store=store,
             chunks=chunks,
             resume=resume,
             predict=predict,

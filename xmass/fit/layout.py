@@ -270,7 +270,7 @@ def _entry(path: str, param: Param, labels: Labels, fits: Labels, free: np.ndarr
     entry = Entry(path, param, labels, transform_of(), free)
     lowest, highest = entry.limits
     try:
-        transform = transform_of(param.transform, lowest, highest, _scale(entry))
+        transform = transform_of(param.transform, lowest, highest, scale_of(entry))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     entry = dataclasses.replace(entry, transform=transform)
@@ -309,7 +309,7 @@ def aligned(value: Any, labels: Labels, fits: Labels, name: str) -> np.ndarray:
     return np.broadcast_to(ordered, tuple(sizes.values()))
 
 
-def _scale(entry: Entry) -> float:
+def scale_of(entry: Entry) -> float:
     """A typical size of the starting values, from the one bound where there is one; 1 where that is 0."""
     low, high = entry.limits
     value = entry.picked(np.asarray(entry.param.value))

@@ -14,7 +14,7 @@ import xarray as xr
 
 from xmass.fit.layout import Layout, Space
 from xmass.labelled.parameters import Spec
-from xmass.labelled.schema import UNITS
+from xmass.labelled.schema import MATRIX_DIMS, UNITS
 from xmass.labelled.suggest import nearest
 from xmass.labelled.units import factor
 
@@ -26,8 +26,10 @@ class Known(Mapping[str, xr.DataArray]):
 
     def __init__(self, found: dict[str, xr.DataArray], fixed: Mapping[str, xr.DataArray]) -> None:
         self._found, self._fixed = found, fixed
+        self.read: set[str] = set()
 
     def __getitem__(self, path: str) -> xr.DataArray:
+        self.read.add(path)
         if path in self._found:
             return self._found[path]
         if path in self._fixed:
@@ -77,10 +79,23 @@ class Points:
 
     def values(self, c: Any, sizes: Mapping[str, int]) -> dict[str, xr.DataArray]:
         """The parameters that a run takes: free ones and derived ones, in their declared units."""
-        found = self.free(c, sizes)
+        return {path: value for path, value in self._made(c, sizes)[0].items() if path in self.specs}
+
+    def check_read(self, c: Any, sizes: Mapping[str, int]) -> None:
+        """Refuses a free or derived number that is no parameter and that nothing reads: a name that is spelled wrong."""
+        found, read = self._made(c, sizes)
+        for path in (p for p in found if p not in self.specs and p not in read):
+            where = "derive" if path in self.derive else "search"
+            raise KeyError(f"{where} has {path!r}, which is not a parameter, and no derive reads it{nearest(path, list(self.specs))}")
+
+    def _made(self, c: Any, sizes: Mapping[str, int]) -> tuple[dict[str, xr.DataArray], set[str]]:
+        """Free and derived numbers, and which of them derived ones have read."""
+        found, read = self.free(c, sizes), set()
         for name, function in self.derive.items():
-            found[name] = self._declared(name, function(Known(found, self.fixed)))
-        return {path: value for path, value in found.items() if path in self.specs}
+            known = Known(found, self.fixed)
+            found[name] = self._declared(name, function(known))
+            read |= known.read
+        return found, read
 
     def _declared(self, name: str, value: Any) -> xr.DataArray:
         """A derived value in its declared unit, its regions in the order of the network."""
@@ -95,7 +110,15 @@ class Points:
             return value
         wanted, given = self.specs[name].unit, value.attrs.get(UNITS, "")
         if given and given != wanted:
-            value = value * factor(given, wanted)
+            try:
+                value = value * factor(given, wanted)
+            except ValueError as error:
+                raise ValueError(
+                    f"derive[{name!r}] returns a value in {given!r}: {error} Arithmetic keeps the unit of what it begins with; "
+                    f"say that of the result: (...).assign_attrs(units={wanted!r})."
+                ) from None
+        if all(d in value.dims for d in MATRIX_DIMS):
+            value = value.transpose(..., *MATRIX_DIMS)
         for dim in (d for d in value.dims if d in self.labels and d in value.coords):
             labels, own = self.labels[dim].values.tolist(), value[dim].values.tolist()
             if own != labels:

@@ -87,8 +87,8 @@ class Recorder:
             self._bar.add(max(step + 1 - self.steps, 0))
         self.steps = max(self.steps, step + 1)
         now = Progress(step, self.history[:, step].copy(), self.best_losses[:, 0].copy())
-        asked = [callback(now) is True for callback in self._callbacks]
-        if any(asked):
+        asked = [callback(now) for callback in self._callbacks]
+        if any(isinstance(answer, bool | np.bool_) and answer for answer in asked):
             raise Stop
 
     def take(self, other: Recorder, which: np.ndarray) -> None:

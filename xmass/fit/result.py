@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xmass.fit.backend import Outcome
+from xmass.fit.layout import scale_of
 from xmass.fit.points import Points
 from xmass.fit.recorder import Recorder
 from xmass.labelled.schema import DIVERGED, LONG_NAME, UNITS
@@ -18,8 +19,9 @@ from xmass.labelled.schema import DIVERGED, LONG_NAME, UNITS
 START, STEP = "start", "step"
 LOSS, BEST_LOSS, BEST_STEP = "loss", "best_loss", "best_step"
 CONVERGED, AT_BOUND = "converged", "at_bound"
+RESULT_NAMES = (START, STEP, LOSS, BEST_LOSS, BEST_STEP, CONVERGED, DIVERGED, AT_BOUND)
 _NEAR = 1e-3
-"""Part of the interval between its bounds within which a number is at one of them."""
+"""Part of the interval between its bounds within which a number is at one of them; of its first distance from it, where there is one."""
 
 
 def result(
@@ -31,16 +33,19 @@ def result(
     def ended(status: str) -> np.ndarray:
         return np.array([e.status == status for e in outcome.endings] or [False] * len(record.best))
 
+    # Parameters are made from numbers everywhere, so that derived ones have no NaN to refuse, and NaN is put in afterwards.
+    there = xr.DataArray(np.isfinite(record.best).all(axis=1).reshape(shape), dims=lead)
     with jax.enable_x64(True):
-        best = jnp.asarray(record.best).reshape(*shape, -1)
+        best = jnp.asarray(np.where(there.values.reshape(-1, 1), record.best, points.first)).reshape(*shape, -1)
         found = {**points.free(best, sizes), **points.values(best, sizes)}
     variables: dict[str, Any] = {}
     for path, value in found.items():
         spec = points.specs.get(path)
         attrs = {UNITS: spec.unit, LONG_NAME: spec.meaning} if spec is not None else {}
-        data = np.array(value.data, np.float64)
-        dims = (*(d for d in lead if d in value.dims), *(d for d in value.dims if d not in lead))
-        variables[path] = (dims, value.copy(data=data).transpose(*dims).data, attrs)
+        own = value.copy(data=np.array(value.data, np.float64)).drop_vars(list(value.coords))
+        own = own.where(there) if set(lead) <= set(own.dims) else own
+        dims = (*(d for d in lead if d in own.dims), *(d for d in own.dims if d not in lead))
+        variables[path] = (dims, own.transpose(*dims).data, attrs)
     history = record.history[:, : max(record.steps, 1)]
     variables[LOSS] = ((*lead, STEP), history.reshape(*shape, -1), {LONG_NAME: f"smallest loss of each step: {objective}", UNITS: "1"})
     variables[BEST_LOSS] = (
@@ -52,7 +57,7 @@ def result(
     flags = {
         CONVERGED: (ended("converged"), "the optimiser's own criterion was met"),
         DIVERGED: (ended("diverged") | ~np.isfinite(record.best_losses[:, 0]), "no finite loss, or none in several steps in a row"),
-        AT_BOUND: (_at_bound(points, found, lead), "a free number is at one of its bounds"),
+        AT_BOUND: (_at_bound(points, found, lead) & there.values, "a free number is at one of its bounds"),
     }
     for name, (values, meaning) in flags.items():
         variables[name] = (lead, values.reshape(shape), {LONG_NAME: meaning})
@@ -64,6 +69,18 @@ def result(
         coords |= {str(d): value[d].variable for d in value.dims if d in value.coords and d not in coords}
     ds = xr.Dataset(variables, coords=coords)
     return _best_first(ds) if START in sizes else ds
+
+
+def runnable(params: xr.Dataset, lead: Sequence[str]) -> tuple[xr.Dataset, xr.DataArray]:
+    """Parameters of fits, with those of another fit where one has none, and which fits have some."""
+    finite = xr.DataArray(True)
+    for v in params.data_vars.values():
+        finite = finite & v.notnull().all([d for d in v.dims if d not in lead])
+    if bool(finite.all()) or not bool(finite.any()):
+        return params, finite
+    at = dict(zip(finite.dims, np.argwhere(finite.values)[0].tolist(), strict=True))
+    filled = {n: v.where(finite, v.isel({d: k for d, k in at.items() if d in v.dims}, drop=True)) for n, v in params.data_vars.items()}
+    return params.assign({n: v.transpose(*params[n].dims) for n, v in filled.items()}), finite
 
 
 def _best_first(ds: xr.Dataset) -> xr.Dataset:
@@ -91,6 +108,6 @@ def _at_bound(points: Points, found: Mapping[str, xr.DataArray], lead: tuple[str
         low, high = entry.limits
         value = entry.picked(np.asarray(found[entry.path].data, np.float64))
         with np.errstate(invalid="ignore"):
-            width = np.where(np.isfinite(high - low), high - low, np.maximum(np.abs(value), 1.0))
+            width = np.where(np.isfinite(high - low), high - low, scale_of(entry))
             near |= ((value - low < _NEAR * width) | (high - value < _NEAR * width)).any(axis=-1)
     return near

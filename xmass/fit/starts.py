@@ -8,7 +8,7 @@ import numpy as np
 
 from xmass.core.param import limits
 from xmass.core.transform import Transform
-from xmass.fit.layout import Entry, Layout, Space
+from xmass.fit.layout import Entry, Layout, Space, scale_of
 
 _SPREAD = 1.0
 """Standard deviation of a free coordinate without a prior."""
@@ -44,9 +44,8 @@ def _drawn(entry: Entry, first: np.ndarray, uniform: np.ndarray, key: int, space
     sample = getattr(entry.param.prior, "sample", None)
     if callable(sample):
         with jax.enable_x64(True):
-            values = np.asarray(sample(jax.random.key(key), entry.shape), np.float64)
-        inside = np.clip(values, *(np.broadcast_to(b, entry.shape) for b in limits(entry.param)))
-        return entry.coordinates(inside, space)
+            values = np.asarray(sample(jax.random.key(key), _sampled(entry)), np.float64)
+        return entry.coordinates(_inside(values, entry), space)
     if entry.boxed:
         uniform = _INSIDE + (1.0 - 2.0 * _INSIDE) * uniform
         if space == "box":
@@ -56,6 +55,20 @@ def _drawn(entry: Entry, first: np.ndarray, uniform: np.ndarray, key: int, space
     normal = np.sqrt(2.0) * np.asarray(jax.scipy.special.erfinv(2.0 * uniform - 1.0), np.float64)
     size = _SPREAD if _moves(entry.transform) else np.maximum(np.abs(first), _SPREAD)
     return first + size * normal
+
+
+def _sampled(entry: Entry) -> tuple[int, ...]:
+    """The shape to ask a prior for: without that which its own parameters have."""
+    own = (*getattr(entry.param.prior, "batch_shape", ()), *getattr(entry.param.prior, "event_shape", ()))
+    return entry.shape[: len(entry.shape) - len(own)]
+
+
+def _inside(values: np.ndarray, entry: Entry) -> np.ndarray:
+    """Values strictly between the bounds: on a bound there may be no coordinate."""
+    low, high = (np.broadcast_to(b, entry.shape) for b in limits(entry.param))
+    with np.errstate(invalid="ignore"):
+        margin = _INSIDE * np.where(np.isfinite(high - low), high - low, scale_of(entry))
+        return np.clip(values, low + margin, high - margin)
 
 
 def _moves(transform: Transform) -> bool:

@@ -16,7 +16,29 @@ from xmass.fit.recorder import Recorder, read_arrays, write_arrays
 from xmass.labelled.provenance import CONFIGURATION, canonical_json, differences
 from xmass.scale.lock import Lock
 
+_PARTS = "parts"
 _KEPT = ("best", "best_losses", "best_step", "history", "steps")
+
+
+def stored_seed(path: Path) -> int | None:
+    """The seed of the fit that is at a path, finished or not, if there is one."""
+    found = _configuration(path, _folder(path))
+    return None if found is None else found.get("seed")
+
+
+def _folder(path: Path) -> Path:
+    return path.with_name(f"{path.name}.parts")
+
+
+def _configuration(path: Path, folder: Path) -> dict[str, Any] | None:
+    """The configuration of what is at a path, or in the folder of its parts."""
+    try:
+        if path.exists():
+            with xr.open_zarr(path, consolidated=False) as ds:
+                return json.loads(ds.attrs[CONFIGURATION])
+        return json.loads((folder / "configuration.json").read_text())
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 class FitStore:
@@ -32,6 +54,8 @@ class FitStore:
         The fit as JSON values; another one is refused.
     resume : bool
         Go on with what is there. With False, anything there is an error.
+    parts : list
+        The fits that run together, for each part.
 
     Raises
     ------
@@ -41,32 +65,25 @@ class FitStore:
         If something else is there; the differences are named, and it is left as it is.
     """
 
-    def __init__(self, path: Path, configuration: dict[str, Any], resume: bool) -> None:
+    def __init__(self, path: Path, configuration: dict[str, Any], resume: bool, parts: list[list[int]]) -> None:
         if ":/" in str(path):
             raise ValueError(f"store={str(path)!r}, needs a local directory. Fit there, and copy the finished store.")
-        self.path, self.folder = path, path.with_name(f"{path.name}.parts")
-        self.configuration = json.loads(canonical_json(configuration))
+        self.path, self.folder = path, _folder(path)
+        self.configuration, self.parts = json.loads(canonical_json(configuration)), parts
         there = next((p for p in (self.path, self.folder) if p.exists()), None)
         if there is None:
             return
         if not resume:
             raise FileExistsError(f"{there} exists. To continue it leave out resume=False; else delete it or choose another path.")
-        found = self._stored()
+        found = _configuration(self.path, self.folder)
         if found is None:
             raise ValueError(f"{there} is not a fit of xmass. Choose another path.")
+        before = found.pop(_PARTS, parts)
+        if found == self.configuration and before != parts:
+            raise ValueError(f"{there} holds a fit in {len(before)} parts, this call has other ones. Give the chunks= of the first call.")
         if found != self.configuration:
             said = "; ".join(differences(found, self.configuration)[:5])
             raise ValueError(f"{there} holds another fit: {said}. Choose another path, or make the same call.")
-
-    def _stored(self) -> dict[str, Any] | None:
-        """The configuration of what is there."""
-        try:
-            if self.path.exists():
-                with xr.open_zarr(self.path, consolidated=False) as ds:
-                    return json.loads(ds.attrs[CONFIGURATION])
-            return json.loads((self.folder / "configuration.json").read_text())
-        except (OSError, ValueError, KeyError):
-            return None
 
     def lock(self) -> Lock:
         """Held while it is written."""
@@ -76,7 +93,7 @@ class FitStore:
     def begin(self) -> None:
         """Make the folder of the parts."""
         self.folder.mkdir(exist_ok=True)
-        _write(self.folder / "configuration.json", canonical_json(self.configuration).encode())
+        _write(self.folder / "configuration.json", canonical_json(self.configuration | {_PARTS: self.parts}).encode())
 
     def state(self, part: int) -> Path:
         """The file of the state of a part that has not ended."""

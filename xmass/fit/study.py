@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import itertools
 import secrets
 import warnings
@@ -9,23 +11,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from xmass.analysis.compare import seeds_of
 from xmass.core.param import Param
+from xmass.core.transform import Transform
 from xmass.fit.backend import Ending, Front, Outcome, Stop
 from xmass.fit.checks import seeds as optimiser_seeds
-from xmass.fit.fronts import front_result
+from xmass.fit.fingerprint import fingerprint
+from xmass.fit.fronts import POINT, front_result
 from xmass.fit.layout import layout_of
 from xmass.fit.points import Points
 from xmass.fit.problem import CANDIDATE, Problem, Setting
 from xmass.fit.recorder import Callback, Recorder
-from xmass.fit.result import START, STEP, result
+from xmass.fit.result import RESULT_NAMES, START, STEP, result, runnable
 from xmass.fit.starts import starting_points
 from xmass.fit.store import FitStore
 from xmass.fit.structural import delay_limits, existing
-from xmass.fit.targets import target_dims
+from xmass.fit.targets import compared_variables, target_dims
 from xmass.labelled.free import declared, free_parameters
 from xmass.labelled.head import places_in, with_lead_fields
 from xmass.labelled.monitors import as_mapping, build_graph
@@ -35,7 +41,7 @@ from xmass.labelled.progress import Bar
 from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION, VERSIONS, Encoder, canonical_json, config_hash, versions
 from xmass.labelled.record import configuration_of
 from xmass.labelled.resolve import Request, Resolved
-from xmass.labelled.schema import CONVENTIONS, DIVERGED, MATRIX_DIMS, REGION, REGION_OTHER, SEED
+from xmass.labelled.schema import CONVENTIONS, DIVERGED, MATRIX_DIMS, REGION, REGION_OTHER, SEED, UNITS
 from xmass.labelled.suggest import nearest
 from xmass.labelled.units import dequantify, milliseconds
 
@@ -78,6 +84,10 @@ class Study:
         graph = build_graph(node_of(config.system), run.get("monitors"), config.dt, 1)
         specs = system_parameters(config.system) | observation_parameters(graph.observed)
         params = self._params(specs, run.get("params"))
+        _check_names([*params, *fitter.derive], list(dims))
+        run["params"] = _in_order(run.get("params"), {d: label for d, (_, label) in dims.items() if label is not None})
+        held = {path: declared(path, p, specs.get(path)).value for path, p in fitter.search.items() if not p.fit}
+        run["params"] = _with_held(run["params"], {path: v for path, v in held.items() if path in specs}, specs)
         self.fit_sizes = {d: n for d, (n, _) in dims.items() if d not in fitter.pool} | ({START: self.starts} if self.starts > 1 else {})
         pool_sizes = {d: n for d, (n, _) in dims.items() if d in fitter.pool}
         labels = {d: label for d, (_, label) in dims.items() if label is not None}
@@ -98,10 +108,17 @@ class Study:
             inner={path: tuple(shape) for path, shape in shapes.items()},
             labels=labels,
             derive=fitter.derive,
-            fixed=_fixed(simulator.parameters(run.get("monitors")), run.get("params"), set(params)),
+            fixed={n: xr.DataArray(v) for n, v in held.items()}
+            | _fixed(simulator.parameters(run.get("monitors")), run["params"], set(params)),
             specs=specs,
             first=np.repeat(first, self.starts, axis=0),
         )
+        with jax.enable_x64(True):
+            self.points.check_read(jnp.asarray(every.reshape(*self.fit_sizes.values(), -1)), self.fit_sizes)
+        if fitter.method.residuals and (penalised := next((path for path, p in params.items() if p.reg is not None), None)):
+            raise ValueError(
+                f"{penalised} has reg=, which least squares of residuals leaves out. Take it away, or another method: backend='scipy'."
+            )
         seed_given = run.get("seed") is not None or (run.get("params") is not None and SEED in run["params"].variables)
         if isinstance(run.get("initial"), Mapping) and not isinstance(run["initial"], xr.Dataset):
             run["initial"] = {n: v for n, v in run["initial"].items() if not (isinstance(v, Param) and v.fit)} or None
@@ -137,35 +154,41 @@ class Study:
         """What is fitted, in declared units: from the model, then from ``search``, which wins."""
         fitter = self.fitter
         found = free_parameters(fitter.simulator.config.system, fitter.run.get("monitors"), initial=fitter.run.get("initial"))
-        found = {path: p for path, p in found.items() if path not in fitter.derive} | {p: v for p, v in fitter.search.items() if v.fit}
+        found = {path: p for path, p in found.items() if path not in fitter.derive and path not in fitter.search}
+        found |= {path: p for path, p in fitter.search.items() if p.fit}
         if not found:
             raise ValueError(
                 "there is nothing to fit, needs a Param in the model or search={'coupling.k': xm.Param(0.2, bounds=(0, 0.5))}."
             )
-        for path in found:
+        for path in {**found, **fitter.search}:
             if path not in specs and not fitter.derive:
                 raise KeyError(f"search has {path!r}, which is not a parameter{nearest(path, list(specs))}")
             if given is not None and path in given.variables:
-                raise ValueError(f"{path} is fitted, and run has it in params. Leave it out there; its value in Param is the start.")
+                raise ValueError(f"{path} is in search, and run has it in params. Leave it out there; its value in Param is the start.")
         for name in fitter.derive:
             if given is not None and name in given.variables:
                 raise ValueError(f"{name} is derived, and run has it in params. Leave it out of one.")
         return {path: declared(path, p, specs.get(path)) for path, p in found.items()}
 
     # ------------------------------------------------------------------------------------------------------------------ solving
-    @property
+    @functools.cached_property
     def configuration(self) -> dict[str, Any]:
         """The fit as JSON values."""
-        fitter, encoder = self.fitter, Encoder()
+        fitter, encoder, names = self.fitter, Encoder(), self.problem.scorer.names
         search = {
-            e.path: {"value": e.param.value.tolist(), "bounds": [b.tolist() for b in e.limits], "transform": repr(e.transform)}
+            e.path: {"value": e.param.value.tolist(), "bounds": [b.tolist() for b in e.limits], "transform": _said(e.transform)}
+            | {name: fingerprint(given) for name in ("prior", "reg") if (given := getattr(e.param, name)) is not None}
             for e in self.points.layout.entries
         }
+        setting = self.problem.setting
+        compared = self.target[compared_variables(fitter.objectives, [m.name for m in self.problem.template.graph.monitors], self.target)]
         return {
             "simulation": configuration_of(self.problem.template),
             "search": search,
             "derive": {name: encoder.encode(f) for name, f in fitter.derive.items()},
-            "objective": [getattr(o, "name", None) or encoder.encode(o) for o in fitter.objectives],
+            "objective": [{"name": name, "fingerprint": fingerprint(o)} for name, o in zip(names, fitter.objectives, strict=True)],
+            "target": {str(n): _digest(v) for n, v in compared.variables.items()},
+            "gradient": {"derivative": setting.derivative, "memory": setting.memory, "window": setting.window},
             "backend": repr(fitter.backend),
             "pool": list(fitter.pool),
             "noise": fitter.noise,
@@ -187,7 +210,7 @@ class Study:
         parts = self._parts(chunks)
         if store is None:
             return self._solved(parts, None, progress, callbacks, predict)
-        kept = FitStore(store, self.configuration | {"n_steps": self.n_steps, "predict": predict}, resume)
+        kept = FitStore(store, self.configuration | {"n_steps": self.n_steps, "predict": predict}, resume, [p.tolist() for p in parts])
         if kept.finished:
             return kept.open()
         with kept.lock():
@@ -287,14 +310,17 @@ class Study:
         run = dict(self._run)
         given = run.pop("params", None)
         names = [n for n in ds.data_vars if n in self.points.specs]
-        params = ds[names]
+        params, there = runnable(ds[names], [d for d in (*self.fit_sizes, POINT) if d in ds.dims])
+        there = there.drop_vars(list(there.coords))
+        if not bool(there.any()):
+            warnings.warn("no fit has parameters, so there is no prediction.", UserWarning, stacklevel=4)
+            return ds
         seed = {} if self.problem.template.request.seed is None else {"seed": self.problem.template.request.seed}
         params = params if given is None else given.assign(dict(params.data_vars))
         simulated = self.fitter.simulator.run(**{**run, **seed, "params": params, "progress": progress})
         keep = [c for c in simulated.coords if c not in (SEED, DIVERGED) and c not in ds.variables]
-        return ds.assign(
-            {n: v.drop_vars([c for c in v.coords if c not in keep and c not in v.dims]) for n, v in simulated.data_vars.items()}
-        )
+        found = {n: v.drop_vars([c for c in v.coords if c not in keep and c not in v.dims]) for n, v in simulated.data_vars.items()}
+        return ds.assign({n: v if bool(there.all()) else v.where(there) for n, v in found.items()})
 
 
 def _count(value: Any, name: str) -> int:
@@ -307,6 +333,18 @@ def _seed(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < 2**63:
         raise ValueError(f"seed={value!r}, needs one whole number from 0 to 2^63 - 1.")
     return int(value)
+
+
+def _said(transform: Transform) -> str:
+    """A transform in words that are the same in every process."""
+    return f"{type(transform).__name__} {fingerprint(transform)}"
+
+
+def _digest(variable: xr.Variable) -> str:
+    """Twelve digits that differ where the numbers or dims of a recording do."""
+    values = np.asarray(variable.values)
+    content = str(values.ravel().tolist()).encode() if values.dtype.kind == "O" else np.ascontiguousarray(values).tobytes()
+    return hashlib.sha256(f"{variable.dims} {variable.shape} {values.dtype}".encode() + content).hexdigest()[:12]
 
 
 def _shape(path: str, param: Param, labels: dict[str, xr.DataArray], fits: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -328,6 +366,33 @@ def _shape(path: str, param: Param, labels: dict[str, xr.DataArray], fits: tuple
             )
     matrix = [d for d in MATRIX_DIMS if d in found]
     return {d: found[d] for d in (*(d for d in found if d not in matrix), *matrix)}
+
+
+def _check_names(names: list[str], dims: list[str]) -> None:
+    """The result holds the numbers, the losses and the dims of the fits under different names."""
+    for name in names:
+        if name in (*RESULT_NAMES, *dims):
+            what = "a dim of the recordings" if name in dims else "a variable of the result"
+            raise ValueError(f"a fit is to have a number {name!r}, which is also {what}. Give one of them another name.")
+
+
+def _in_order(given: xr.Dataset | None, labels: Mapping[str, xr.DataArray]) -> xr.Dataset | None:
+    """Parameters of the run with the labels of the recordings in the order of the recordings, which is that of the fits."""
+    if given is None:
+        return None
+    for dim, label in labels.items():
+        if dim not in given.indexes or dim not in given.dims or given.indexes[dim].equals(label.to_index()):
+            continue
+        if set(given.indexes[dim]) != set(label.to_index()):
+            raise ValueError(f"run's params have other labels along {dim!r} than the recordings. Select the same of both: .sel({dim}=...).")
+        given = given.sel({dim: label.values})
+    return given
+
+
+def _with_held(given: xr.Dataset | None, held: Mapping[str, Any], specs: Mapping[str, Spec]) -> xr.Dataset | None:
+    """Parameters of the run with those that ``search`` holds by ``fit=False``."""
+    values = {path: xr.DataArray(v).assign_attrs({UNITS: specs[path].unit}) for path, v in held.items()}
+    return (xr.Dataset() if given is None else given).assign(values) if values else given
 
 
 def _fixed(parameters: xr.Dataset, given: xr.Dataset | None, free: set[str]) -> dict[str, xr.DataArray]:

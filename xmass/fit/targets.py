@@ -23,7 +23,7 @@ def target_dims(objectives: Sequence[Any], simulated: Sequence[str], target: xr.
         If the variables are not there, or not determined.
     """
     found: dict[str, tuple[int, xr.DataArray | None]] = {}
-    for name in dict.fromkeys(n for o in objectives for n in _variables(o, simulated, target)):
+    for name in compared_variables(objectives, simulated, target):
         data = target[name]
         for dim in data.dims:
             if dim in _INNER or (dim in data.coords and data[dim].attrs.get("axis") == "T"):
@@ -32,6 +32,11 @@ def target_dims(objectives: Sequence[Any], simulated: Sequence[str], target: xr.
                 str(dim), (data.sizes[dim], data[dim].drop_vars([c for c in data[dim].coords if c != dim]) if dim in data.coords else None)
             )
     return found
+
+
+def compared_variables(objectives: Sequence[Any], simulated: Sequence[str], target: xr.Dataset) -> list[str]:
+    """The variables of the recordings that some objective takes."""
+    return list(dict.fromkeys(n for o in objectives for n in _variables(o, simulated, target)))
 
 
 def _variables(objective: Any, simulated: Sequence[str], target: xr.Dataset) -> Iterator[str]:
