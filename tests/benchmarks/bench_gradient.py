@@ -1,7 +1,7 @@
 """Time and memory of a gradient: FC of BOLD of one delayed network of 80 regions, and of 16 runs at once.
 
-Run with ``python tests/benchmarks/bench_gradient.py``. Times are the least of several rounds, taken in turn with those of the forward run, of
-the compiled functions alone; memory is what the compiler reserves for intermediates, so it does not depend on the machine's load.
+Run with ``python tests/benchmarks/bench_gradient.py``. Times are the least of several rounds, taken in turn with those of the forward
+run, of the compiled functions alone; memory is what the compiler reserves for intermediates, so it does not depend on the machine's load.
 """
 
 from __future__ import annotations

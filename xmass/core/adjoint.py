@@ -153,7 +153,7 @@ def record(program: Program, args: dict, carry: Carry, first: jax.Array, stimulu
         )
         return (Carry(states, rings, coloured, ()), saved), tapes
 
-    index = np.arange(sizes.segments, dtype=np.int32)
+    index = lax.iota(jnp.int32, sizes.segments)
     (carry, saved), tapes = lax.scan(segment, (carry._replace(observers=()), saved), (index, first + index, stimulus))
     states = {n: rows.at[sizes.steps].set(carry.states[n]) for n, rows in saved.states.items()}
     sums = {pair: rows.at[sizes.steps].set(saved.following[pair]) if program.ahead else rows for pair, rows in saved.sums.items()}
@@ -230,7 +230,9 @@ def _step(program: Program, args: dict, factors: dict, row: dict, states: dict, 
     draws = {path: x[None] for path, x in row["draws"].items()}
     tapes = {name: jnp.zeros(shape, jnp.dtype(program.dtype)) for name in program.tapes}
     arrived = {pair: jnp.moveaxis(x, 0, 1) for pair, x in sums.items()}
-    states, _, coloured, tapes = engine.take_step(program, own, draws, factors, zero, 0, zero, (states, {}, coloured, tapes), arrived, zero)
+    states, _, coloured, tapes = engine.take_step(
+        program, own, draws, factors, zero, zero, zero, (states, {}, coloured, tapes), arrived, zero
+    )
     sent = sent_values(program, args, states) if program.delay is not None else {}
     return Ends(states, coloured, {n: rows[0] for n, rows in tapes.items()}, sent)
 
@@ -301,8 +303,8 @@ def backward(
         back = _blocks_back(program, reader, at, index, sizes, back)
         return (back, jax.tree.map(jnp.add, totals, (back.varied, back.factors))), back.drives
 
-    index = np.arange(sizes.segments, dtype=np.int32)
-    loop = (Back(after.states, after.coloured, arrivals, pending, *none, drives), none)
+    index = lax.iota(jnp.int32, sizes.segments)
+    loop = (Back(after.states, after.coloured, arrivals, pending, none[0], none[1], drives), none)
     (back, (totals, of_factors)), drives = lax.scan(segment, loop, (index, first + index, stimulus, tapes), reverse=True)
     totals = pull((totals, of_factors))[0]
     arrivals = {pair: _put(x, back.pending[pair], jnp.int32(history)) if program.ahead else x for pair, x in back.arrivals.items()}
@@ -321,7 +323,7 @@ def _places(program: Program, given: Given) -> tuple[list[int], dict[int, tuple[
     local, weights, rows = [], {}, {}
     for i, (path, _) in enumerate(jax.tree_util.tree_leaves_with_path(given.args)):
         if i in given.varied:
-            names = [getattr(p, "key", getattr(p, "idx", None)) for p in path]
+            names: list[Any] = [getattr(p, "key", getattr(p, "idx", None)) for p in path]
             if names[0] == "stimulus":
                 rows[i] = names[1]
             elif names[0] == "projections" and names[2] == "delayed":
@@ -524,7 +526,7 @@ def _weights(
                 found = lax.scan(edge, None, starts.reshape(-1, starts.shape[2]))[1]
                 return total + found.reshape(starts.shape), None
 
-            number = np.arange(arrived.shape[1], dtype=np.int32)
+            number = lax.iota(jnp.int32, arrived.shape[1])
             totals[i] = lax.scan(part, totals.get(i, jnp.zeros_like(given.varied[i])), number)[0]
     return totals
 
@@ -560,7 +562,9 @@ def whole(program: Program, carry: Carry, step: jax.Array) -> Carry:
 def run(program: Program, plan: list[list[Transposed]], turns: Turns, origin: int, keep: int) -> Any:
     """The function from a compact carry and arguments to the carry after these stretches and the rows of the recorded series."""
     k, sizes = program.segment, Stretch(turns.segments, turns.lo, turns.hi)
-    firsts = turns.first + turns.segments * np.arange(turns.times, dtype=np.int32)
+
+    def numbers() -> jax.Array:
+        return jnp.int32(turns.first) + jnp.int32(turns.segments) * lax.iota(jnp.int32, turns.times)
 
     def start_of(first: jax.Array) -> jax.Array:
         return first * jnp.int32(k) + jnp.int32(turns.lo)
@@ -591,8 +595,9 @@ def run(program: Program, plan: list[list[Transposed]], turns: Turns, origin: in
             carry, made = lax.scan(segment, carry, (numbers, rows_of(args, first)))
             return carry, ({i: engine.due(rows, program.nodes[i].period, k, first) for i, rows in made.items()}, before)
 
-        carry, (rows, before) = lax.scan(stretch, whole(program, carry, start_of(jnp.int32(turns.first))), firsts)
-        return compact(program, carry, end_of(jnp.int32(firsts[-1]))), rows, before
+        firsts = numbers()
+        carry, (rows, before) = lax.scan(stretch, whole(program, carry, start_of(firsts[0])), firsts)
+        return compact(program, carry, end_of(firsts[-1])), rows, before
 
     @jax.custom_vjp
     def function(carry: Carry, args: dict) -> tuple[Carry, dict[int, jax.Array]]:
@@ -632,7 +637,7 @@ def run(program: Program, plan: list[list[Transposed]], turns: Turns, origin: in
             return (found, seen, totals), None
 
         loop = (Cotangent(end.states, end.rings, end.coloured), _reals(end.observers), totals)
-        (found, seen, totals), _ = lax.scan(stretch, loop, (before, rows, firsts), reverse=True)
+        (found, seen, totals), _ = lax.scan(stretch, loop, (before, rows, numbers()), reverse=True)
         start = jax.tree.map(lambda x: x[0], before)
         observers = _merged(seen, start.observers)
         leaves, tree = jax.tree.flatten(given.args)
