@@ -209,6 +209,18 @@ class DatasetAccessor:
 
         return viz.plot_fit(self._dataset, parameter, ax=ax, title=title)
 
+    def plot_profile(self, *, ax: Axes | None = None) -> Axes:
+        """:func:`xmass.viz.plot_profile`."""
+        from xmass import viz
+
+        return viz.plot_profile(self._dataset, ax=ax)
+
+    def plot_identifiability(self, *, ax: Any = None) -> Any:
+        """:func:`xmass.viz.plot_identifiability`."""
+        from xmass import viz
+
+        return viz.plot_identifiability(self._dataset, ax=ax)
+
 
 xr.register_dataarray_accessor("xmass")(DataArrayAccessor)
 xr.register_dataset_accessor("xmass")(DatasetAccessor)

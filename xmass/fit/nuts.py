@@ -20,11 +20,14 @@ from xmass.fit.posterior import tree
 from xmass.fit.starts import starting_points
 from xmass.fit.statistics import estimated_sd, point_of
 from xmass.fit.study import Study
+from xmass.labelled.network import Network
 from xmass.labelled.progress import Bar
 
 if TYPE_CHECKING:
     from xmass.fit.fitter import Fitter
 
+_WIDEST = 32
+"""Runs that are computed at a time."""
 _STATS = {
     "lp": "logarithm of the density of the coordinates, but for a constant",
     "energy": "energy of the state in phase space",
@@ -132,14 +135,31 @@ def density_of(
 ) -> tuple[Density, GaussianLikelihood]:
     """The density that is sampled, and its likelihood with a standard deviation."""
     used = as_likelihood(likelihood, None, fitter.objectives)
-    narrow = dataclasses.replace(fitter.simulator, tile=1)
-    sampled = dataclasses.replace(fitter, simulator=narrow, objective=used.residual, backend=backend)
-    study = Study(sampled, target, 1, 1, seed)
+    sampled = dataclasses.replace(fitter, objective=used.residual, backend=backend)
+    study = Study(_with_tile(sampled, 1), target, 1, 1, seed)
+    width = _alike(study)
+    if width > 1:
+        sampled = _with_tile(sampled, width)
+        study = Study(sampled, target, 1, 1, seed)
     if used.sd is None:
         fresh = Study(dataclasses.replace(sampled, noise="fresh"), target, 1, 1, seed)
         c, failed = (fresh.problem.start, np.zeros(fresh.problem.fits, bool)) if start is None else point_of(fresh, start)
         used = dataclasses.replace(used, sd=estimated_sd(fresh, c, failed, seeds))
     return Density(study, np.asarray(used.sd, np.float64)), used
+
+
+def _with_tile(fitter: Fitter, width: int) -> Fitter:
+    """The same with runs that are computed so many at a time."""
+    simulator = fitter.simulator
+    regions = None if isinstance(simulator.system, Network) else simulator.regions
+    return dataclasses.replace(fitter, simulator=dataclasses.replace(simulator, tile=width, regions=regions))
+
+
+def _alike(study: Study) -> int:
+    """How many runs of a fit fill one tile: all of them, if they share a connectome and are not too many."""
+    template, runs = study.problem.template, study.problem.rows.shape[1]
+    shared = template.structures is None or template.structures.count == 1
+    return runs if shared and runs <= _WIDEST else 1
 
 
 def _starts(study: Study, start: xr.Dataset | None, chains: int, seed: int) -> np.ndarray:

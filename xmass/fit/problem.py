@@ -251,16 +251,17 @@ class Problem:
         """Arrays that the residuals of one fit are made of, of one shape for all fits: its runs and targets, where other fits stand."""
         single = self._single
         runs = np.flatnonzero(single.fit == fit)
-        width = single.resolved.program.width
-        if width != 1:
-            raise ValueError(f"the runs of one fit are traced one by one, and a tile has {width}: Simulator(tile=1).")
-        made = [tile for run in range(len(runs)) for tile in tiles(single.resolved, runs[run : run + 1], paths=single.paths)]
-        rows = single.row[runs]
+        made = tiles(single.resolved, runs, paths=single.paths)
+        members = np.stack([tile.members for tile in made])
+        if members.size != len(runs):
+            raise ValueError(f"{len(runs)} runs of one fit do not fill tiles of {single.resolved.program.width}: Simulator(tile=1).")
         return {
             "tiles": jax.tree.map(lambda *leaves: jnp.stack(leaves), *made),
-            "targets": jax.tree.map(lambda a: np.asarray(a)[:, None], single.targets(self.scorer, runs)),
-            "runs": runs,
-            "recording": np.unique(rows, return_inverse=True)[1].reshape(-1),
+            "targets": jax.tree.map(
+                lambda a: np.asarray(a).reshape(*members.shape, *a.shape[1:]), single.targets(self.scorer, members.ravel())
+            ),
+            "runs": members,
+            "recording": np.unique(single.row[members.ravel()], return_inverse=True)[1].reshape(-1),
             "start": self.start,
             "fit": np.int32(fit),
         }
@@ -274,16 +275,13 @@ class Problem:
         every = jnp.asarray(arrays["start"]).astype(c.dtype).at[arrays["fit"]].set(c)
         values = {path: v[arrays["runs"]] for path, v in self._values_by_run(every, single).items()}
 
-        def one(run: Any) -> Any:
-            tile, own, target = run
-            overrides = {path: v[None] for path, v in own.items()}
-            return self._traced_residuals(tile, overrides, target, forward=forward)[0]
+        def one(tile: Any) -> Any:
+            return self._traced_residuals(*tile, forward=forward)
 
         given = (arrays["tiles"], values, arrays["targets"])
-        count = arrays["recording"].shape[0]
-        if count == 1:
-            return one(jax.tree.map(lambda a: a[0], given))
-        found = jax.lax.map(one, given)
+        count = len(arrays["recording"])
+        found = one(jax.tree.map(lambda a: a[0], given))[None] if len(arrays["runs"]) == 1 else jax.lax.map(one, given)
+        found = found.reshape(count, -1)
         different = len(np.unique(self.rows[0]))
         total = jnp.zeros((different, found.shape[1]), found.dtype).at[arrays["recording"]].add(found)
         return (total * (different / count)).reshape(-1)

@@ -19,3 +19,5 @@ from xmass.viz.series import plot_stimulus as plot_stimulus
 from xmass.viz.series import plot_timeseries as plot_timeseries
 from xmass.viz.spectra import plot_power_spectrum as plot_power_spectrum
 from xmass.viz.sweep import plot_sweep as plot_sweep
+from xmass.viz.uncertainty import plot_identifiability as plot_identifiability
+from xmass.viz.uncertainty import plot_profile as plot_profile
