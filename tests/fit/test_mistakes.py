@@ -114,6 +114,10 @@ def test_a_callback_may_answer_with_a_boolean_of_numpy():
     seen = []
     fitter("scipy").fit(recorded(-1.3), n_steps=9, callbacks=[lambda now: seen.append(now.step) or (now.loss > 0).all()])
     assert seen == [0]
+    target = recorded(by_subject([-1.3, -0.4], ["a", "b"]))
+    fit = fitter("scipy").fit(target, n_steps=9, chunks={"subject": 1}, callbacks=[lambda now: True])
+    assert fit.gamma.notnull().values.tolist() == [True, False]
+    assert "had not begun" in fit.attrs["notes"]
 
 
 class Cubic:
@@ -173,3 +177,28 @@ def test_a_fit_without_parameters_harms_neither_the_derived_ones_nor_the_predict
     for name in ("b", "gamma", "x"):
         assert bool(fit[name].isel(subject=0).notnull().all()), name
         assert bool(fit[name].isel(subject=1).isnull().all()), name
+
+
+@pytest.mark.parametrize("derived", [lambda q: q["b"].mean("subject"), lambda q: q["b"] - q["b"].mean() - 1.0])
+def test_derived_parameters_that_mix_fits_are_refused(derived):
+    with pytest.raises(ValueError, match="mixes what is fitted apart"):
+        fitter("grid", gamma=-1.0, search={"b": FREE}, derive={"gamma": derived}).fit(recorded(by_subject([-1.3, -0.4], ["a", "b"])))
+
+
+def test_a_derived_parameter_may_be_reduced_over_its_own_dims_and_be_constant():
+    parts = xr.DataArray([-0.2, -0.8], dims="region")
+    derive = {"total": lambda q: q["b"].sum("region"), "gamma": lambda q: q["total"], "initial.x": lambda q: xr.DataArray(0.0)}
+    search = {"b": xm.Param(parts, bounds=(-3.0, -0.1))}
+    run = {k: v for k, v in RELAX.items() if k != "initial"} | {"inputs": {"x": 2.0}}
+    sim = xm.Simulator(xm.LinearStep(gamma=-1.0), dt=0.1, precision="float64", regions=2)
+    target = sim.run(params=xr.Dataset({"gamma": by_subject([-1.0, -1.0], ["a", "b"])}), **run)
+    fit = xm.Fitter(sim, objective=xm.objectives.timeseries_rmse(), backend="grid", run=run, search=search, derive=derive).fit(
+        target, n_steps=1, seed=0
+    )
+    np.testing.assert_allclose(fit.gamma, fit.b.sum("region"))
+    assert fit.gamma.dims == ("subject",)
+
+
+def test_the_name_of_an_objective_is_no_objective():
+    with pytest.raises(TypeError, match=r"xm\.objectives\.fc_corr\(\)"):
+        fitter("grid", objective="fc_corr")

@@ -116,6 +116,8 @@ class Fitter:
             raise ValueError(f"derivative={self.derivative!r}, needs 'auto', 'forward' or 'reverse'.")
         if self.derivative == "forward" and (self.memory is not None or self.window is not None):
             raise ValueError("memory and window are for reverse mode, and derivative is 'forward'. Leave them out, or take 'reverse'.")
+        if isinstance(self.objective, str) or not all(callable(o) for o in self.objectives):
+            raise TypeError(f"objective={self.objective!r}, needs an objective or a list of them: objective=xm.objectives.fc_corr().")
         object.__setattr__(self, "pool", (self.pool,) if isinstance(self.pool, str) else tuple(self.pool))
         object.__setattr__(self, "backend", backend_named(self.backend) if isinstance(self.backend, str) else self.backend)
         if not isinstance(self.backend, Backend):

@@ -88,6 +88,17 @@ class Points:
             where = "derive" if path in self.derive else "search"
             raise KeyError(f"{where} has {path!r}, which is not a parameter, and no derive reads it{nearest(path, list(self.specs))}")
 
+    def check_apart(self, c: Any, sizes: Mapping[str, int]) -> None:
+        """Refuses derived parameters of one point that follow from the numbers of another, as a mean over subjects does."""
+        first = jnp.zeros(c.shape).reshape(-1, c.shape[-1]).at[0].set(1.0).reshape(c.shape)
+        _, moved = jax.jvp(lambda x: {n: rows(v, sizes) for n, v in self._made(x, sizes)[0].items()}, (c,), (first.astype(c.dtype),))
+        for name in self.derive:
+            if bool((jnp.abs(moved[name][1:]) > 0).any()):
+                raise ValueError(
+                    f"derive[{name!r}] mixes what is fitted apart: its values have the dims {tuple(sizes)} beside their own, and are to be "
+                    "the same whatever else runs. Name the dim of a reduction: q['a'].mean('region'), not q['a'].mean()."
+                )
+
     def _made(self, c: Any, sizes: Mapping[str, int]) -> tuple[dict[str, xr.DataArray], set[str]]:
         """Free and derived numbers, and which of them derived ones have read."""
         found, read = self.free(c, sizes), set()

@@ -114,7 +114,10 @@ class Study:
             first=np.repeat(first, self.starts, axis=0),
         )
         with jax.enable_x64(True):
-            self.points.check_read(jnp.asarray(every.reshape(*self.fit_sizes.values(), -1)), self.fit_sizes)
+            c = jnp.asarray(every.reshape(*self.fit_sizes.values(), -1))
+            self.points.check_read(c, self.fit_sizes)
+            if fitter.derive:
+                self.points.check_apart(jnp.stack([c, c], axis=-2), self.fit_sizes | {CANDIDATE: 2})
         if fitter.method.residuals and (penalised := next((path for path, p in params.items() if p.reg is not None), None)):
             raise ValueError(
                 f"{penalised} has reg=, which least squares of residuals leaves out. Take it away, or another method: backend='scipy'."
@@ -254,7 +257,7 @@ class Study:
                     outcome = kept.load(number, record)
                     bar.add(self.n_steps)
                 elif stopped:
-                    outcome = Outcome(())
+                    outcome = Outcome((Ending("steps", "some fits had not begun when this one was ended"),) * len(which))
                 else:
                     outcome, stopped = self._one(problem if len(parts) == 1 else problem.part(which), record, seeds[which], kept)
                     if kept is not None:
