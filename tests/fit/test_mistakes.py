@@ -92,10 +92,11 @@ def test_least_squares_does_not_forget_regularisation():
         fitter(xm.fit.ScipyBackend("least_squares"), gamma=param).fit(recorded(-1.3))
 
 
-def test_a_small_number_with_one_bound_is_not_at_it():
+@pytest.mark.parametrize("known", [dict(bounds=(0.0, None)), dict(bounds=(1e-6, 1.0), transform="log")])
+def test_a_small_number_far_from_its_bounds_is_not_at_one(known):
     run = dict(duration=2.0, monitors=["x"])
     target = relaxing().run(params=xr.Dataset({"initial.x": 5e-4}), **run)
-    search = {"initial.x": xm.Param(4e-4, bounds=(0.0, None))}
+    search = {"initial.x": xm.Param(4e-4, **known)}
     fit = xm.Fitter(relaxing(), objective=xm.objectives.timeseries_rmse(), backend="scipy", run=run, search=search).fit(target, n_steps=3)
     assert not bool(fit.at_bound)
 

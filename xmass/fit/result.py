@@ -105,9 +105,14 @@ def _at_bound(points: Points, found: Mapping[str, xr.DataArray], lead: tuple[str
     shape = tuple(next(iter(found.values())).sizes[d] for d in lead)
     near = np.zeros(shape, bool)
     for entry in points.layout.entries:
-        low, high = entry.limits
-        value = entry.picked(np.asarray(found[entry.path].data, np.float64))
-        with np.errstate(invalid="ignore"):
+        value = np.asarray(found[entry.path].data, np.float64)
+        low: Any
+        high: Any
+        width: Any
+        if entry.boxed:  # on the scale that the number moves on, which may be logarithmic
+            low, high, width, place = 0.0, 1.0, 1.0, entry.coordinates(value, "box")
+        else:
+            (low, high), place = entry.limits, entry.picked(value)
             width = np.where(np.isfinite(high - low), high - low, scale_of(entry))
-            near |= ((value - low < _NEAR * width) | (high - value < _NEAR * width)).any(axis=-1)
+        near |= ((place - low < _NEAR * width) | (high - place < _NEAR * width)).any(axis=-1)
     return near
