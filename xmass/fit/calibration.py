@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
 import xarray as xr
 
 from xmass.fit.density import Density, prior_draws
@@ -160,6 +159,8 @@ def _sampled(
 
 def _ranked(truth: np.ndarray, z: np.ndarray, names: tuple[str, ...], seed: int) -> xr.Dataset:
     """Ranks of truths ``(n, size)`` among draws ``(n, draws, size)``, and tests of their uniformity."""
+    from scipy.stats import chisquare, kstest
+
     n, draws = z.shape[:2]
     rank = (z < truth[:, None]).sum(axis=1)
     bins = int(np.clip(n // 5, 2, 20))
@@ -169,8 +170,8 @@ def _ranked(truth: np.ndarray, z: np.ndarray, names: tuple[str, ...], seed: int)
     values = np.empty((2, rank.shape[1]))
     for k in range(rank.shape[1]):
         counted = np.histogram(rank[:, k], edges - 0.5)[0]
-        values[0, k] = scipy.stats.chisquare(counted, expected).pvalue
-        values[1, k] = scipy.stats.kstest((rank[:, k] + jitter[:, k]) / (draws + 1), "uniform").pvalue
+        values[0, k] = chisquare(counted, expected).pvalue
+        values[1, k] = kstest((rank[:, k] + jitter[:, k]) / (draws + 1), "uniform").pvalue
     with np.errstate(divide="ignore", invalid="ignore"):
         score = (z.mean(axis=1) - truth) / z.std(axis=1)
     made: dict[str, Any] = {

@@ -41,8 +41,8 @@ class Fitter:
         Parameters that follow from others: ``{"J_i": lambda q: xm.inhibition_control(sc, q["coupling.k"])}``; ``q`` holds every parameter
         as a DataArray. Later ones may use earlier ones.
     backend : str or Backend
-        "grad" (gradient descent), "cma" and "nevergrad" (evolution), "scipy", "grid", "pareto"; or an object with options of its own,
-        such as ``xm.fit.GradientBackend(optax.adam(0.02))``.
+        "grad" (gradient descent), "cma" and "nevergrad" (evolution), "scipy", "grid", "pareto", or "nuts" for
+        :meth:`sample`; or an object with options of its own, such as ``xm.fit.GradientBackend(optax.adam(0.02))``.
     pool : str or sequence of str
         Dims of the recordings, such as ``"subject"``, over which the loss is averaged: one fit for all. Other dims make fits of their own.
     noise : {"common", "fresh"}
