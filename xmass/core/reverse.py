@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from xmass.core import adjoint, engine
+from xmass.core import adjoint, engine, stretches
 from xmass.core.program import Carry, Program
 from xmass.core.signal import contracted
 
@@ -92,12 +92,12 @@ def simulate(
     made: list[_Part] = []
     plan = None if program.remembered or window is not None or forward else adjoint.transpose(program, args["projections"])
     if plan is not None:
-        carry = adjoint.compact(program, carry, jnp.int32(start))
+        carry = stretches.compact(program, carry, jnp.int32(start))
         for span in _spans(start, stop, k):
             for turns in _turns(program, carry, span, memory):
-                carry, rows = adjoint.run(program, plan, turns, origin, keep)(carry, args)
+                carry, rows = stretches.run(program, plan, turns, origin, keep)(carry, args)
                 made.append(_Part(turns.first, turns.segments, rows))
-        carry = adjoint.whole(program, carry, jnp.int32(stop))
+        carry = stretches.whole(program, carry, jnp.int32(stop))
     else:
         take = functools.partial(_stretch, program, args, origin=origin, keep=keep, window=window)
         for span in _spans(start, stop, k):
@@ -159,7 +159,7 @@ def _checkpoints(program: Program, carry: Carry, span: _Span, memory: float | No
     return _Checkpoints(min(near, key=lambda m: abs(m - root), default=root), True, True)
 
 
-def _turns(program: Program, carry: Carry, span: _Span, memory: float | None) -> list[adjoint.Turns]:
+def _turns(program: Program, carry: Carry, span: _Span, memory: float | None) -> list[stretches.Turns]:
     """The stretches of a span: as many segments in each as make what is saved least, or more where memory allows."""
     count = span.segments
     item = program.regions * program.width * jnp.dtype(program.dtype).itemsize
@@ -175,8 +175,8 @@ def _turns(program: Program, carry: Carry, span: _Span, memory: float | None) ->
     times = max(round(count / length), 1)
     length = -(-count // times)
     times, rest = divmod(count, length)
-    made = [adjoint.Turns(span.first, length, times, span.lo, span.hi)]
-    return made + ([adjoint.Turns(span.first + times * length, rest, 1, span.lo, span.hi)] if rest else [])
+    made = [stretches.Turns(span.first, length, times, span.lo, span.hi)]
+    return made + ([stretches.Turns(span.first + times * length, rest, 1, span.lo, span.hi)] if rest else [])
 
 
 def _run(take: Any, carry: Carry, span: _Span, plan: _Checkpoints) -> tuple[Carry, list[_Part]]:
