@@ -71,8 +71,8 @@ def simulate(
     start, stop, keep : int
         Absolute steps: first, last plus one, and the end of the transient.
     memory : float, optional
-        Bytes that the states saved for a derivative may take. With more, less is simulated twice. By default about the square root of
-        the number of segments is saved at a time.
+        Bytes that what is saved for a derivative may take; more makes longer stretches. By default as little as possible, which grows with
+        the square root of the number of segments.
     window : int, optional
         Truncated derivative: what happened more than about this many steps ago counts as given. States and histories are cut at the end of
         the segment that completes each window; observers are not cut.
