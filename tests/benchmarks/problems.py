@@ -14,7 +14,7 @@ def hcp80(folder: Path = SHARED) -> xr.Dataset:
     """80 cortical regions, dense; at 10 mm/ms and dt 0.1 ms the delays are 7 / 136 / 269 steps (min / median / max)."""
     file = folder / "hcp_subject_1.nc"
     if not file.exists():
-        return _random(80, 1.0, seed=80)
+        return random_network(80, 1.0, seed=80)
     raw = xr.open_dataset(file, engine="h5netcdf")
     keep = np.flatnonzero(raw.cortical.values)
     return _network(raw.weights.values[np.ix_(keep, keep)], raw.distances.values[np.ix_(keep, keep)], f"{file.name}, cortical")
@@ -24,7 +24,7 @@ def tvb66(folder: Path = SHARED) -> xr.Dataset:
     """66 regions, about a third of all edges, in-degree from 2 to 47."""
     file = folder / "tvb_76.nc"
     if not file.exists():
-        return _random(66, 0.31, seed=66)
+        return random_network(66, 0.31, seed=66)
     raw = xr.open_dataset(file, engine="h5netcdf")
     weights, lengths = raw.weights.values.copy(), raw.distances.values
     np.fill_diagonal(weights, 0.0)
@@ -32,7 +32,7 @@ def tvb66(folder: Path = SHARED) -> xr.Dataset:
     return _network(weights[np.ix_(keep, keep)], lengths[np.ix_(keep, keep)], f"{file.name}, first 66 regions with an input")
 
 
-def _random(n: int, density: float, seed: int) -> xr.Dataset:
+def random_network(n: int, density: float, seed: int) -> xr.Dataset:
     """Points in a head-sized box, distances between them as the crow flies, heavy-tailed weights that fall with distance."""
     rng = np.random.default_rng(seed)
     points = rng.uniform([0, 0, 0], [130, 170, 120], (n, 3))
