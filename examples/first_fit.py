@@ -65,7 +65,9 @@ params = xr.Dataset(
         "noise_i.sigma": fit["noise_i.sigma"],
     }
 )
-profile = xm.compare(simulator.run(params=params, **run), subject[["bold"]], [xm.objectives.fc_rmse("fc", "bold"), xm.objectives.fc_corr("fc", "bold")])
+profile = xm.compare(
+    simulator.run(params=params, **run), subject[["bold"]], [xm.objectives.fc_rmse("fc", "bold"), xm.objectives.fc_corr("fc", "bold")]
+)
 
 # figures -------------------------------------------------------------------------------------------------------------------
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.5, 3.9), layout="constrained")
