@@ -298,6 +298,9 @@ BAD = [
     (lambda: fitter("grad").fit(recorded(-1.0) * np.nan), ValueError, "NaN|no region"),
     (lambda: fitter("grad").fit(recorded(-1.0).expand_dims(start=2)), ValueError, "start"),
     (lambda: fitter("grid", gamma=xm.Param(-1.0)).fit(recorded(-1.0)), ValueError, "bound"),
+    (lambda: fitter("cma", memory=1e6).fit(recorded(-1.0)), ValueError, "memory is for gradients"),
+    (lambda: fitter("grid", derivative="reverse").fit(recorded(-1.0)), ValueError, "derivative is for gradients"),
+    (lambda: fitter("scipy", noise="fresh").fit(recorded(-1.0)), ValueError, "line searches"),
     (lambda: fitter("grad", derive={"gamma": 2}), TypeError, "needs a function"),
     (
         lambda: fitter("grad", search={"b": xm.Param(1.0)}, derive={"gamma": lambda q: -q["c"]}).fit(recorded(-1.0)),

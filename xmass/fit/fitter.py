@@ -14,6 +14,7 @@ from xmass.fit.backend import Backend, backend_named
 from xmass.fit.likelihood import GaussianLikelihood
 from xmass.fit.points import Derive
 from xmass.fit.recorder import Callback
+from xmass.fit.scipy_backend import ScipyBackend
 from xmass.fit.store import stored_seed
 from xmass.fit.study import Study
 from xmass.objectives import Combined, Objective
@@ -131,6 +132,16 @@ class Fitter:
         assert not isinstance(self.backend, str)
         return self.backend
 
+    def _check_used(self) -> None:
+        """Options that the backend would not use are errors."""
+        name = type(self.method).__name__
+        given = [n for n, v in (("memory", self.memory), ("window", self.window)) if v is not None]
+        given += ["derivative"] if self.derivative != "auto" else []
+        if given and not (self.method.gradient or self.method.residuals):
+            raise ValueError(f"{given[0]} is for gradients, and {name} takes none. Leave it out, or take backend='grad' or 'scipy'.")
+        if self.noise == "fresh" and isinstance(self.method, ScipyBackend):
+            raise ValueError(f"noise='fresh' gives each step other noise, and the line searches of {name} need the same. Leave it out.")
+
     @property
     def objectives(self) -> tuple[Goal, ...]:
         """The objectives, one or several."""
@@ -193,6 +204,7 @@ class Fitter:
         """
         store = None if store is None else Path(store)
         seed = stored_seed(store) if seed is None and store is not None and resume else seed
+        self._check_used()
         return Study(self, target, n_steps, starts, seed).solve(
             progress=progress,
             callbacks=tuple(callbacks),

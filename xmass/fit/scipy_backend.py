@@ -46,7 +46,7 @@ class ScipyBackend:
     Notes
     -----
     A step is one batched evaluation of the point that each fit asks for; line searches count. A fit that has ended waits for the others at
-    its best point. The noise is the same throughout, as line searches need, also where fresh noise is asked for. Where loss or gradient is
+    its best point. The noise is the same throughout, as line searches need: fresh noise is refused. Where loss or gradient is
     not finite, SciPy is told the worst finite loss so far and a gradient of 0, from which its line searches step back; a fit that starts at
     such a point ends as "diverged" with a method that uses gradients. A resumed fit of least squares evaluates again what it had evaluated,
     as Jacobians are too large to be stored; the other methods do not.
