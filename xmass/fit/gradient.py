@@ -198,18 +198,20 @@ def _compiled(optimizer: optax.GradientTransformation | None) -> tuple[Any, Any]
     """The optimiser in the form that takes the loss as ``value``, and the update of all fits; the same objects for the same optimiser."""
     optax = extra("optax", "GradientBackend")
     taking = optax.with_extra_args_support(optax.adam(0.05) if optimizer is None else optimizer)
-    return taking, jax.jit(partial(_update, taking))
+    return taking, partial(_each, jax.jit(partial(_update, taking)))
+
+
+def _each(update: Any, gradient: np.ndarray, memory: Any, c: np.ndarray, value: np.ndarray, live: np.ndarray) -> tuple[Any, Any, Any]:
+    """The update of every fit, one by one: in one batch the last bits of a fit would depend on how many there are."""
+    made = [jax.device_get(update(gradient[k], jax.tree.map(lambda m, k=k: m[k], memory), c[k], value[k], live[k])) for k in range(len(c))]
+    return jax.tree.map(lambda *parts: np.stack(parts), *made)
 
 
 def _update(optimizer: Any, gradient: Any, memory: Any, c: Any, value: Any, live: Any) -> tuple[Any, Any, Any]:
-    """Points, optimiser states and whether they are finite after one update of each fit; a fit that is not live keeps its own."""
-
-    def one(gradient: Any, memory: Any, c: Any, value: Any, live: Any) -> tuple[Any, Any, Any]:
-        change, new = optimizer.update(gradient, memory, c, value=value, grad=gradient)
-        # A huge gradient can leave the memory of an optimiser infinite for good where the change is 0.
-        spoilt = jax.tree.map(lambda a, b: (jnp.isfinite(b) & ~jnp.isfinite(a)).any(), new, memory)
-        finite = jnp.isfinite(change).all() & ~jnp.any(jnp.asarray(jax.tree.leaves(spoilt), bool))
-        take = live & finite
-        return jnp.where(take, c + change, c), jax.tree.map(lambda a, b: jnp.where(take, a, b), new, memory), finite
-
-    return jax.vmap(one)(gradient, memory, c, value, live)
+    """Point and optimiser state after an update, and whether the update is finite; a fit that is not live keeps its own."""
+    change, new = optimizer.update(gradient, memory, c, value=value, grad=gradient)
+    # A huge gradient can leave the memory of an optimiser infinite for good where the change is 0.
+    spoilt = jax.tree.map(lambda a, b: (jnp.isfinite(b) & ~jnp.isfinite(a)).any(), new, memory)
+    finite = jnp.isfinite(change).all() & ~jnp.any(jnp.asarray(jax.tree.leaves(spoilt), bool))
+    take = live & finite
+    return jnp.where(take, c + change, c), jax.tree.map(lambda a, b: jnp.where(take, a, b), new, memory), finite

@@ -97,10 +97,14 @@ def read_map(
 
     Examples
     --------
-    >>> _ = Path("myelin.csv").write_text("region,myelin\\nR1,1.2\\nR0,1.4\\n")
+    >>> import tempfile
+    >>> from pathlib import Path
     >>> import xmass as xm
     >>> sc = xm.datasets.load_dataset("example_connectome").isel(region=[0, 1], region_other=[0, 1])
-    >>> myelin = xm.io.read_map("myelin.csv", sc)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "myelin.csv")
+    ...     _ = file.write_text("region,myelin\nR1,1.2\nR0,1.4\n")
+    ...     myelin = xm.io.read_map(file, sc)
     >>> myelin.region.values.tolist(), myelin.values.tolist(), myelin.name
     (['R0', 'R1'], [1.4, 1.2], 'myelin')
     >>> a = xm.heterogeneity(myelin, (-0.1, 0.1), connectome=sc)
