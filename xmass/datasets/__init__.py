@@ -9,14 +9,17 @@ from typing import NamedTuple
 import xarray as xr
 
 from xmass.datasets import packaged
+from xmass.datasets.chaos import chaotic_series, lorenz
+from xmass.datasets.chaotic_systems import SYSTEMS
 from xmass.datasets.cohort import example_cohort, make_cohort, record_cohort
 from xmass.datasets.example import example_connectome
-from xmass.datasets.signals import example_signal, lorenz
+from xmass.datasets.signals import example_signal
 from xmass.datasets.tasks import delayed_match_task
 from xmass.labelled.suggest import nearest
 
 __all__ = [
     "DatasetInfo",
+    "chaotic_series",
     "delayed_match_task",
     "example_signal",
     "list_datasets",
@@ -43,6 +46,11 @@ _LOADERS: dict[str, tuple[Loader, str]] = {
     "example_signal": (example_signal, "a rhythm of 10 Hz that travels along 8 regions, by formula: its FC, lags and envelope are known"),
     "delayed_match_task": (delayed_match_task, "128 trials of 10 steps: a cue, a delay, and a probe that matches it in half of them"),
     "lorenz": (lorenz, "10,000 samples of the Lorenz system at steps of 0.01"),
+    **{
+        name: (partial(chaotic_series, name), f"10,000 samples of the {system.title} at steps of {system.dt:g}")
+        for name, system in SYSTEMS.items()
+        if name != "lorenz"
+    },
     **{
         f"schaefer_{n}": (
             partial(packaged.schaefer, n),
@@ -82,7 +90,8 @@ def load_dataset(name: str) -> xr.Dataset:
         and ``centres(region, xyz)``; ``"example_cohort"`` has the first two with ``subject``, and ``bold(subject, time, region)``;
         ``"example_signal"`` has ``signal(time, region)``, ``"delayed_match_task"`` ``stimulus(trial, time, symbol)`` and ``match(trial)``,
         ``"lorenz"`` ``x(time)``, ``y(time)`` and ``z(time)``. Those that are made by a function with options are also called by
-        themselves: :func:`make_cohort`, :func:`delayed_match_task`, :func:`lorenz`. Real data come out of other installed packages:
+        themselves: :func:`make_cohort`, :func:`delayed_match_task`, :func:`lorenz`, and :func:`chaotic_series` for the other chaotic
+        systems, ``"double_scroll"`` to ``"pwl_duffing"``. Real data come out of other installed packages:
         ``"schaefer_100"`` to ``"schaefer_400"``, ``"electrodes_1005"``, ``"dosenbach_2010"``, ``"power_2011"``; their source and licence
         are in ``attrs``, and nothing is downloaded.
 
