@@ -1,6 +1,6 @@
 """Whole-brain modelling with labelled data: a run maps a Dataset of parameters to a Dataset of trajectories."""
 
-from xmass import accessor, analysis, datasets, fit, io, objectives, stimuli, viz
+from xmass import accessor, analysis, datasets, fit, io, objectives, stimuli, training, viz
 from xmass._version import __version__
 from xmass.analysis.avalanches import avalanches
 from xmass.analysis.bootstrap import bootstrap
@@ -266,6 +266,7 @@ __all__ = [
     "sphere_lead_field",
     "stimuli",
     "time_field",
+    "training",
     "twin_check",
     "unbounded_lead_field",
     "units",
