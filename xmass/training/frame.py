@@ -75,8 +75,8 @@ def step_of(ds: xr.Dataset | xr.DataArray, time: Hashable) -> float:
     gaps = np.diff(ds[time].values.astype(np.float64))
     if not np.all(np.isfinite(gaps)) or gaps.min() <= 0 or gaps.max() - gaps.min() > SAME_STEP * gaps.mean() + 1e-9:
         raise ValueError(
-            f"{time} has steps from {gaps.min():g} to {gaps.max():g}, needs one step throughout. Take one stretch with .sel({time}=slice(...)), "
-            f"or resample with .interp({time}=...)."
+            f"{time} has steps from {gaps.min():g} to {gaps.max():g}, needs one step throughout. Take one stretch with "
+            f".sel({time}=slice(...)), or resample with .interp({time}=...)."
         )
     return float(gaps.mean())
 

@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from xmass.training.layer import Fixed, FeatureLayer
+from xmass.training.layer import FeatureLayer, Fixed
 
 MOST_FEATURES = 100_000
 

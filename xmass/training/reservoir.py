@@ -12,8 +12,6 @@ import numpy as np
 
 from xmass.training.layer import FeatureLayer, Fixed, scan
 
-DENSE_EIGENVALUES = 1000  # above, the largest eigenvalue alone is sought
-
 
 @dataclass(frozen=True, kw_only=True)
 class Reservoir(FeatureLayer):
@@ -125,11 +123,11 @@ class Reservoir(FeatureLayer):
         w = rng.standard_normal((n, n)) * (rng.random((n, n)) < self.connectivity)
         bias = rng.uniform(-1, 1, n) * self.bias_scaling
         if self.spectral_radius > 0:
-            radius = _radius(w)
+            radius = float(np.abs(np.linalg.eigvals(w)).max())  # all of them: iterations miss the largest of many that are as large
             if radius < 1e-9 * np.abs(w).max(initial=1.0):
                 raise ValueError(
-                    f"the recurrent weights of {n} units at connectivity={self.connectivity} have no eigenvalue but zero, so that they cannot "
-                    "be scaled to a spectral radius: raise connectivity or units, or take another seed."
+                    f"the recurrent weights of {n} units at connectivity={self.connectivity} have no eigenvalue but zero, so that they "
+                    "cannot be scaled to a spectral radius: raise connectivity or units, or take another seed."
                 )
             w = w * (self.spectral_radius / radius)
         else:
@@ -151,7 +149,7 @@ class Reservoir(FeatureLayer):
         return state, jnp.tanh(state)
 
     def run(self, u: np.ndarray, *, training: bool = False) -> np.ndarray:
-        """r ``(batch, time, unit)``, every series from zero; with noise while training."""
+        """Activity r ``(batch, time, unit)``, every series from zero; with noise while training."""
         batch, length, inputs = u.shape
         eta = self.draw((length, batch, self.units)) if training and self.noise else np.zeros((length, 1, 1))
         with jax.enable_x64(True):
@@ -164,13 +162,3 @@ class Reservoir(FeatureLayer):
         if self.noise_type == "normal":
             return self.noise * rng.standard_normal(shape)
         return self.noise * np.sqrt(3) * rng.uniform(-1, 1, shape)
-
-
-def _radius(w: np.ndarray) -> float:
-    if len(w) <= DENSE_EIGENVALUES:
-        return float(np.abs(np.linalg.eigvals(w)).max(initial=0.0))
-    from scipy.sparse import csr_array
-    from scipy.sparse.linalg import eigs
-
-    largest = eigs(csr_array(w), k=4, v0=np.ones(len(w)), return_eigenvectors=False)
-    return float(np.abs(largest).max())

@@ -158,7 +158,9 @@ class Trained:
             If this is no path, or another dim is named.
         """
         if self.path is None or set(penalty) != {self.path}:
-            raise ValueError(f"sel came with {list(penalty)}, but the readouts are {f'along {self.path!r}' if self.path else 'one'}.")
+            raise ValueError(
+                f"sel came with {list(penalty)}, but the readouts are {f'along {self.path!r}' if self.path is not None else 'one'}."
+            )
         history = self.history.sel(penalty, method="nearest") if self.path in self.history.dims else self.history
         return replace(self, weights=self.weights.sel(penalty, method="nearest"), history=history, path=None)
 
@@ -229,7 +231,7 @@ def time_unit_of(ds: xr.Dataset) -> str | None:
 def _stamps(rows: Rows, count: int, dt: float) -> xr.DataArray:
     time = rows.coords.get(rows.time)
     last, attrs = (float(time[-1]), time.attrs) if time is not None else (rows.sizes[-1] - 1.0, {})
-    return xr.DataArray(np.round(last + dt * np.arange(1, count + 1), 12), dims=rows.time, attrs=attrs)
+    return xr.DataArray(np.round(last + dt * np.arange(1, count + 1), 12), dims=[rows.time], attrs=attrs)
 
 
 def _from(rows: Rows, skip: int, ahead: float | None) -> Rows:
@@ -242,5 +244,5 @@ def _from(rows: Rows, skip: int, ahead: float | None) -> Rows:
     known = rows.coords.get(rows.time)
     after = _stamps(rows, 1, ahead)
     before = known.values[skip + 1 :] if known is not None else np.arange(skip + 1.0, rows.sizes[-1])
-    stamps = xr.DataArray(np.concatenate([before, after.values]), dims=rows.time, attrs=after.attrs)
+    stamps = xr.DataArray(np.concatenate([before, after.values]), dims=[rows.time], attrs=after.attrs)
     return Rows(rows.dims, sizes, {**coords, rows.time: stamps}, rows.time, rows.dt)
