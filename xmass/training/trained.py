@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
@@ -106,6 +107,11 @@ class Trained:
         Dataset
             The variables of the fit, at the ``n_steps`` times that follow.
 
+        Warns
+        -----
+        RuntimeWarning
+            If a forecast grows beyond all numbers: a readout with a small error of one step may be unstable in the loop.
+
         Raises
         ------
         ValueError
@@ -134,6 +140,14 @@ class Trained:
                 )
             else:
                 out = self._estimator_loop(fixed, state, last, int(n_steps))
+        if not np.isfinite(out).all():
+            first = int(np.argmax(~np.isfinite(out).all(axis=(1, 2))))
+            warnings.warn(
+                f"the forecast is not finite from step {first + 1} on: the readout is unstable when it feeds on itself, however small its "
+                "error of one step. Fit with a larger penalty, RLS(force=True), other orders or delays, or more data.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         stamps = _stamps(rows, int(n_steps), self.dt)
         coords = {k: c for k, c in rows.coords.items() if rows.time not in c.dims}
         ahead = Rows(rows.dims, (*rows.sizes[:-1], int(n_steps)), {**coords, rows.time: stamps}, rows.time, self.dt)
