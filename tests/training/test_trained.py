@@ -131,6 +131,17 @@ def test_item_04_alpha_of_rls_is_a_penalty(ds):
     assert online.history.error.dims == ("time",)
 
 
+def test_item_11_fit_returns_the_model_its_weights_and_its_history(ds):
+    model = NVAR(orders=[2]).fit(ds, x=["x", "y"])
+    assert set(model.weights) == {"x", "x.intercept", "y", "y.intercept"}
+    said, truth = model.predict(ds), ds[["x", "y"]]
+    want = ((said - truth) ** 2).mean().to_dataarray().mean()
+    np.testing.assert_allclose(model.history.error, want, rtol=1e-6)
+    features = NVAR(orders=[2]).transform(ds, x=["x", "y"])
+    by_hand = features.dot(model.weights.x, "feature") + model.weights["x.intercept"]
+    np.testing.assert_allclose(by_hand[1:], said.x, rtol=1e-9)
+
+
 def test_forgetting_follows_a_change_and_every_skips():
     t = np.arange(400)
     rng = np.random.default_rng(0)

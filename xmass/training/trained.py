@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +15,21 @@ import xarray as xr
 from xmass.labelled.schema import UNITS, time_dim
 from xmass.training.frame import SAME_STEP, Column, Rows, labelled, matrix_of, rows_of
 from xmass.training.layer import FeatureLayer, closed_loop, scan
+from xmass.training.online import RLS
+from xmass.training.ridge import Ridge
 
 
-@runtime_checkable
-class Readout(Protocol):
-    """What a readout of your own needs: the two methods that estimators of scikit-learn have, or those of Ridge and RLS instead."""
+class Estimator(Protocol):
+    """What a readout of your own needs: the two methods that estimators of scikit-learn have."""
 
-    def __repr__(self) -> str: ...
+    def fit(self, x: Any, y: Any, /) -> Any:
+        """Fit to features ``(row, feature)`` and targets ``(row, target)``, ``(row,)`` if there is one."""
+
+    def predict(self, x: Any, /) -> Any:
+        """Targets of features."""
+
+
+Readout = Ridge | RLS | Estimator
 
 
 @dataclass(frozen=True)
