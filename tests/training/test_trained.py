@@ -114,6 +114,10 @@ def test_any_estimator_is_a_readout(ds):
     same = layer.fit(ds, x=["x", "y", "z"], readout=linear.Ridge(alpha=1.0))
     want = layer.fit(ds, x=["x", "y", "z"], readout=Ridge(alpha=1.0))
     np.testing.assert_allclose(same.weights.x, want.weights.x, rtol=1e-4, atol=1e-7)  # it solves the normal equations
+    given = linear.Lasso(alpha=2.0)
+    sparse = NVAR(delay=1, orders=[2]).fit(ds, x=["x", "y"], y="z", readout=given)
+    assert not hasattr(given, "coef_")  # a copy was fitted
+    assert sparse.predict(ds).z.dims == ("time",) and sparse.weights.z.dims == ("feature",)
     with pytest.raises(TypeError, match="needs an object"):
         layer.fit(ds, x="x", readout=Ridge)
     with pytest.raises(TypeError, match="fit\\(X, Y\\) and predict"):
