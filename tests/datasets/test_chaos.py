@@ -79,7 +79,21 @@ def test_a_delayed_value_is_that_of_tau_before():
     np.testing.assert_allclose(ds.z, 15 - 14 * t - np.exp(-t), rtol=1e-9)  # z' = 1 - 14 t - z, z(0) = 14
     whole = xm.datasets.chaotic_series("modified_lu_chen", duration=0.3, parameters={"a": 0.0, "c": 0.0, "d0": 0.0, "b": 1.0})
     dy = np.diff(whole.y) / 0.001
-    np.testing.assert_allclose(dy[200:], -whole.z.values[: len(dy) - 200], rtol=1e-6)  # after tau = 0.2: y' = -z(t - tau)
+    z = whole.z.values
+    mean = (z[: len(dy) - 200] + z[1 : len(dy) - 199]) / 2
+    np.testing.assert_allclose(dy[200:], -mean, rtol=1e-9)  # after tau = 0.2: y' = -z(t - tau), linear within a step
+
+
+def test_a_delay_is_of_second_order_and_mackey_glass_is_chaotic():
+    # a = c = d0 = 0 leaves y' = -z(t - 0.2), z' = y - z: linear, with the constant history 14.
+    ends = []
+    for dt in (0.1, 0.05, 0.025):
+        ds = xm.datasets.chaotic_series("modified_lu_chen", duration=2.0, dt=dt, parameters={"a": 0.0, "c": 0.0, "d0": 0.0, "b": 1.0})
+        ends.append(float(ds.z[-1]))
+    assert 1.8 < np.log2(abs(ends[0] - ends[1]) / abs(ends[1] - ends[2])) < 2.3
+    x = xm.datasets.chaotic_series("mackey_glass", duration=600.0).x.values[3000:]
+    peaks = x[1:-1][(x[1:-1] > x[:-2]) & (x[1:-1] > x[2:])]
+    assert len(np.unique(peaks.round(3))) > 50  # a periodic series has few heights; read once for each step it has 13
 
 
 def test_starts_and_parameters_bring_dims():
