@@ -59,6 +59,9 @@ class EvolutionBackend:
     tolerance: float | None = None
 
     space: ClassVar[Space] = "box"
+    gradient: ClassVar[bool] = False
+    residuals: ClassVar[bool] = False
+    several: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.population is not None:
@@ -66,18 +69,6 @@ class EvolutionBackend:
         checks.positive("sigma0", self.sigma0)
         if self.tolerance is not None:
             checks.positive("tolerance", self.tolerance)
-
-    @property
-    def gradient(self) -> bool:
-        return False
-
-    @property
-    def residuals(self) -> bool:
-        return False
-
-    @property
-    def several(self) -> bool:
-        return False
 
     def candidates(self, size: int) -> int:
         """Candidates of each fit in each step."""

@@ -63,6 +63,9 @@ class GradientBackend:
     patience: int = 20
 
     space: ClassVar[Space] = "free"
+    gradient: ClassVar[bool] = True
+    residuals: ClassVar[bool] = False
+    several: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.optimizer is not None and not (callable(getattr(self.optimizer, "init", None)) and hasattr(self.optimizer, "update")):
@@ -75,18 +78,6 @@ class GradientBackend:
         # A stored fit compares this text: an optimiser's own would have addresses in memory, which differ in every process.
         optimizer = None if self.optimizer is None else f"<optax {fingerprint(self.optimizer)}>"
         return f"GradientBackend(optimizer={optimizer}, tolerance={self.tolerance!r}, patience={self.patience!r})"
-
-    @property
-    def gradient(self) -> bool:
-        return True
-
-    @property
-    def residuals(self) -> bool:
-        return False
-
-    @property
-    def several(self) -> bool:
-        return False
 
     def run(self, problem: Problem, record: Recorder, n_steps: int, seed: int | Sequence[int] = 0) -> Outcome:
         """Makes ``n_steps`` batched gradients; see :class:`~xmass.fit.backend.Backend`. Nothing is drawn, ``seed`` has no effect."""

@@ -50,22 +50,13 @@ class GridBackend:
     levels: int = 3
 
     space: ClassVar[Space] = "box"
+    gradient: ClassVar[bool] = False
+    residuals: ClassVar[bool] = False
+    several: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         checks.whole("points", self.points, 4)
         checks.whole("levels", self.levels, 1)
-
-    @property
-    def gradient(self) -> bool:
-        return False
-
-    @property
-    def residuals(self) -> bool:
-        return False
-
-    @property
-    def several(self) -> bool:
-        return False
 
     def run(self, problem: Problem, record: Recorder, n_steps: int, seed: int | Sequence[int] = 0) -> Outcome:
         """Makes ``min(levels, n_steps)`` grids; see :class:`~xmass.fit.backend.Backend`. Nothing is drawn, ``seed`` has no effect."""

@@ -54,23 +54,14 @@ class NevergradBackend:
     population: int = 16
 
     space: ClassVar[Space] = "box"
+    gradient: ClassVar[bool] = False
+    residuals: ClassVar[bool] = False
+    several: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.optimizer, str):
             raise ValueError(f"optimizer is {self.optimizer!r}, needs the name of an optimiser of nevergrad, such as 'DE'.")
         checks.whole("population", self.population, 1)
-
-    @property
-    def gradient(self) -> bool:
-        return False
-
-    @property
-    def residuals(self) -> bool:
-        return False
-
-    @property
-    def several(self) -> bool:
-        return False
 
     def run(self, problem: Problem, record: Recorder, n_steps: int, seed: int | Sequence[int] = 0) -> Outcome:
         """Makes ``n_steps`` batches of ``population`` candidates; see :class:`~xmass.fit.backend.Backend`."""

@@ -47,21 +47,12 @@ class ParetoBackend:
     population: int = 48
 
     space: ClassVar[Space] = "box"
+    gradient: ClassVar[bool] = False
+    residuals: ClassVar[bool] = False
+    several: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checks.whole("population", self.population, 4)
-
-    @property
-    def gradient(self) -> bool:
-        return False
-
-    @property
-    def residuals(self) -> bool:
-        return False
-
-    @property
-    def several(self) -> bool:
-        return True
 
     def run(self, problem: Problem, record: Recorder, n_steps: int, seed: int | Sequence[int] = 0) -> Outcome:
         """Makes ``n_steps`` generations; see :class:`~xmass.fit.backend.Backend`."""
