@@ -223,7 +223,10 @@ def backend_named(name: str) -> Backend:
 
 def extra(module: str, purpose: str, name: str = "fit") -> Any:
     """A module of the extra ``name``, imported when it is needed."""
+    drawn = np.random.get_state()  # noqa: NPY002  nevergrad draws from the global generator while it is imported
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(f'{purpose} needs {module.split(".")[0]}: pip install "xmass[{name}]".') from error
+    finally:
+        np.random.set_state(drawn)  # noqa: NPY002
