@@ -112,7 +112,9 @@ class Sequential(eqx.Module):
     def __init__(self, *layers: Layer) -> None:
         for layer in layers:
             if not isinstance(layer, Layer):
-                raise TypeError(f"a {type(layer).__name__} is no layer: xm.training.Sequential(xm.training.RNN(100), xm.training.Linear()).")
+                raise TypeError(
+                    f"a {type(layer).__name__} is no layer: xm.training.Sequential(xm.training.RNN(100), xm.training.Linear())."
+                )
         if not layers:
             raise ValueError("a network needs at least one layer: xm.training.Sequential(xm.training.Linear()).")
         self.layers = tuple(layers)
