@@ -67,3 +67,30 @@ def test_what_it_cannot_do_is_refused():
 def test_one_after_the_other_with_a_population_of_one():
     record, _ = finished(NevergradBackend("NelderMead", population=1), Analytic([[0.3, 0.6]]), 60)
     assert record.least()[0] < 0.2 * record.losses[0][0, 0, 0]
+
+
+def test_an_optimiser_that_fails_says_which_ones_work_before_anything_is_simulated(monkeypatch):
+    import nevergrad as ng
+
+    class Broken:
+        """Stands for an optimiser that the installed numpy breaks, as 2.4 does with those that learn a model of the loss."""
+
+        no_parallelization = False
+
+        def __init__(self, parametrization, **options):
+            self.inner = ng.optimizers.RandomSearch(parametrization, **options)
+            self.told = 0
+
+        def ask(self):
+            return self.inner.ask()
+
+        def tell(self, candidate, loss):
+            self.told += 1
+            if self.told > 16:
+                raise TypeError("only 0-dimensional arrays can be converted to Python scalars")
+
+    monkeypatch.setitem(ng.optimizers.registry, "Broken", Broken)
+    problem = Analytic([[0.3, 0.6]])
+    with pytest.raises(RuntimeError, match=r"optimiser 'Broken' fails \(TypeError: only 0-dim.*'TwoPointsDE'"):
+        finished(NevergradBackend("Broken"), problem, 10)
+    assert problem.calls == []

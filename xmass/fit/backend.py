@@ -41,6 +41,20 @@ class Stop(Exception):
     outcome: Outcome | None = None
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in a backend that knows more than the recorder.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        What is known so far.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__("interrupted")
+        self.outcome = outcome
+
+
 class Problem(Protocol):
     """Several independent fits of the same free numbers, evaluated together.
 
@@ -100,7 +114,7 @@ class Recorder(Protocol):
     """
 
     def evaluated(self, step: int, c: np.ndarray, losses: np.ndarray) -> None:
-        """Takes ``c (fits, candidates, size)`` and ``losses (fits, candidates, objectives)``; may raise :class:`Stop`.
+        """Takes ``c (fits, candidates, size)`` and ``losses (fits, candidates, objectives)``; may raise :class:`Stop`, as ``save`` may.
 
         A fit that has ended stays in the batch: its candidates repeat a point that it has evaluated before.
         """

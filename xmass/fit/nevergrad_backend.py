@@ -15,6 +15,11 @@ from xmass.fit import checks
 from xmass.fit.backend import Ending, Outcome, Problem, Recorder, Space, extra
 from xmass.fit.population import evolve
 
+_SOUND = ("DE", "TwoPointsDE", "LhsDE", "PSO", "CMA", "TBPSA", "OnePlusOne")
+"""Optimisers that work with every numpy since 2.0."""
+_REHEARSED = 3
+"""Steps of made-up losses in which a failing optimiser is found out."""
+
 
 @dataclass(frozen=True)
 class NevergradBackend:
@@ -33,6 +38,8 @@ class NevergradBackend:
         In a run, if nevergrad is not installed: ``pip install "xmass[fit]"``.
     ValueError
         If an option is out of its range; in a run, if there is no such optimiser, or it cannot take several candidates at once.
+    RuntimeError
+        In a run, if the optimiser itself fails.
 
     Notes
     -----
@@ -40,7 +47,8 @@ class NevergradBackend:
     told a budget of ``population * n_steps`` evaluations and ``population`` workers. Each fit draws from its own seed; some optimisers draw
     from numpy's global generator too, which is put back as it was after every call. Candidates stay inside the bounds. A candidate without
     a finite loss is told the worst finite one so far; a fit without any in five steps in a row ends as "diverged". Of version 1.0.12 those
-    optimisers that learn a model of the loss ("NGOpt" is one) fail with numpy 2.4.
+    optimisers that learn a model of the loss ("NGOpt" is one) fail with numpy 2.4: each fit tries its optimiser on made-up losses first,
+    and one that fails is an error before anything is simulated.
 
     Examples
     --------
@@ -68,14 +76,23 @@ class NevergradBackend:
         checks.steps(n_steps)
         checks.one_objective(problem, self)
         start = checks.starts(problem)
+        _rehearse(_Nevergrad(self, problem, start[0], n_steps, 0), min(n_steps, _REHEARSED))
         samplers = [_Nevergrad(self, problem, start[k], n_steps, own) for k, own in enumerate(checks.seeds(seed, problem.fits))]
         return Outcome(tuple(evolve(problem, record, samplers, self.population, n_steps)))
+
+
+def _rehearse(sampler: _Nevergrad, n_steps: int) -> None:
+    """A few steps with made-up losses, in which an optimiser that cannot work with the installed libraries fails."""
+    rng = np.random.default_rng(0)
+    for _ in range(n_steps):
+        sampler.tell(rng.uniform(size=(len(sampler.ask()), 1)))
 
 
 class _Nevergrad:
     """The optimiser of one fit."""
 
     def __init__(self, backend: NevergradBackend, problem: Problem, start: np.ndarray, n_steps: int, seed: int) -> None:
+        self._name = backend.optimizer
         ng = extra("nevergrad", "NevergradBackend")
         registry = ng.optimizers.registry
         if backend.optimizer not in registry:
@@ -106,7 +123,10 @@ class _Nevergrad:
 
     @contextmanager
     def _own_globals(self) -> Iterator[None]:
-        """The global numpy generator in the state of this fit, and afterwards as it was; without a warning that is not for users."""
+        """The global numpy generator in the state of this fit, and afterwards as it was; without a warning that is not for users.
+
+        Whatever the optimiser raises is an error that says so.
+        """
         outside = np.random.get_state()  # noqa: NPY002  nevergrad draws from it in places
         np.random.set_state(self._globals)  # noqa: NPY002
         try:
@@ -114,6 +134,11 @@ class _Nevergrad:
                 # nevergrad's "CMA" tells pycma of candidates in batches that are not its own.
                 warnings.filterwarnings("ignore", message="orphanated injected solution")
                 yield
+        except Exception as error:
+            raise RuntimeError(
+                f"nevergrad's optimiser {self._name!r} fails ({type(error).__name__}: {error}), with numpy {np.__version__}. Use one that "
+                f"learns no model of the loss, such as {', '.join(map(repr, _SOUND))}: backend=xm.fit.NevergradBackend('DE')."
+            ) from error
         finally:
             self._globals = np.random.get_state()  # noqa: NPY002
             np.random.set_state(outside)  # noqa: NPY002

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xmass.fit import checks
-from xmass.fit.backend import Ending, Front, Outcome, Problem, Recorder, Space, Stop, extra
+from xmass.fit.backend import Ending, Front, Interrupted, Outcome, Problem, Recorder, Space, Stop, extra
 from xmass.fit.population import evolve
 
 
@@ -71,11 +71,16 @@ class ParetoBackend:
             for k, archive in enumerate(archives):
                 archive.add(c[k], losses[k])
 
+        def so_far() -> Outcome:
+            return Outcome(tuple(Ending() for _ in archives), tuple(archive.front() for archive in archives))
+
         try:
             endings = evolve(problem, record, samplers, self.population, n_steps, seen)
         except Stop as stop:
-            stop.outcome = Outcome(tuple(Ending() for _ in archives), tuple(archive.front() for archive in archives))
+            stop.outcome = so_far()
             raise
+        except KeyboardInterrupt:
+            raise Interrupted(so_far()) from None
         return Outcome(tuple(endings), tuple(archive.front() for archive in archives))
 
 

@@ -38,7 +38,7 @@ class Recorder:
     fits, size, objectives, n_steps : int
         Sizes of the fits, and how many steps there will be at most.
     callbacks : sequence of callable
-        Called after every step with a :class:`Progress`; one that returns True ends the fit.
+        Called after every step with a :class:`Progress`; one that returns True stops the fit.
     bar : Bar, optional
         Counts steps.
     file : Path, optional
@@ -65,15 +65,10 @@ class Recorder:
         self.history = np.full((fits, n_steps), np.nan)
         self.steps = 0
         self._callbacks, self._bar, self._file, self._identity = tuple(callbacks), bar, file, identity
+        self._stop = False
 
     def evaluated(self, step: int, c: np.ndarray, losses: np.ndarray) -> None:
-        """Points ``(fits, candidates, size)`` of a step and their losses ``(fits, candidates, objectives)``.
-
-        Raises
-        ------
-        Stop
-            If a callback returns True.
-        """
+        """Points ``(fits, candidates, size)`` of a step and their losses ``(fits, candidates, objectives)``."""
         first = np.where(np.isfinite(losses[..., 0]), losses[..., 0], np.inf)
         which = first.argmin(axis=1)
         fit = np.arange(len(which))
@@ -88,8 +83,7 @@ class Recorder:
         self.steps = max(self.steps, step + 1)
         now = Progress(step, self.history[:, step].copy(), self.best_losses[:, 0].copy())
         asked = [callback(now) for callback in self._callbacks]
-        if any(isinstance(answer, bool | np.bool_) and answer for answer in asked):
-            raise Stop
+        self._stop = any(isinstance(answer, bool | np.bool_) and answer for answer in asked)
 
     def take(self, other: Recorder, which: np.ndarray) -> None:
         """What another recorder knows of the fits ``which``."""
@@ -113,12 +107,19 @@ class Recorder:
         return found
 
     def save(self, step: int, state: dict[str, np.ndarray]) -> None:
-        """Keep the state after a step: written beside, then moved into place."""
-        if self._file is None:
-            return
-        record = {f"record_{n}": getattr(self, n) for n in ("best", "best_losses", "best_step", "history", "steps")}
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        write_arrays(self._file, {"identity": np.asarray(self._identity), **record, **state})
+        """Keep the state after a step: written beside, then moved into place.
+
+        Raises
+        ------
+        Stop
+            If a callback has returned True: a fit that is continued goes on after this step.
+        """
+        if self._file is not None:
+            record = {f"record_{n}": getattr(self, n) for n in ("best", "best_losses", "best_step", "history", "steps")}
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            write_arrays(self._file, {"identity": np.asarray(self._identity), **record, **state})
+        if self._stop:
+            raise Stop
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:

@@ -17,6 +17,8 @@ from xmass.labelled.provenance import CONFIGURATION, canonical_json, differences
 from xmass.scale.lock import Lock
 
 _PARTS = "parts"
+STOPPED = "stopped"
+"""Attribute of a result that can be continued: what stopped it."""
 _KEPT = ("best", "best_losses", "best_step", "history", "steps")
 
 
@@ -31,18 +33,26 @@ def _folder(path: Path) -> Path:
 
 
 def _configuration(path: Path, folder: Path) -> dict[str, Any] | None:
-    """The configuration of what is at a path, or in the folder of its parts."""
+    """The configuration of what is at a path, or in the folder of its parts; the latter also says how it is cut."""
     try:
         if path.exists():
-            with xr.open_zarr(path, consolidated=False) as ds:
-                return json.loads(ds.attrs[CONFIGURATION])
+            attrs = _attrs(path)
+            if STOPPED not in attrs or not folder.exists():
+                return json.loads(attrs[CONFIGURATION])
         return json.loads((folder / "configuration.json").read_text())
     except (OSError, ValueError, KeyError):
         return None
 
 
+def _attrs(path: Path) -> dict[str, Any]:
+    with xr.open_zarr(path, consolidated=False) as ds:
+        return dict(ds.attrs)
+
+
 class FitStore:
     """A result at ``path``, and beside it, until it is whole, a folder of its parts.
+
+    A fit that a callback stopped has both: the result so far, whose attribute ``stopped`` says so, and the parts from which it goes on.
 
     Every file is written beside and moved into place, so a file that is there is whole. Only arrays and JSON are read, never code.
 
@@ -128,19 +138,27 @@ class FitStore:
     @property
     def finished(self) -> bool:
         """Whether the whole result is there."""
-        return self.path.exists()
+        return self.path.exists() and STOPPED not in _attrs(self.path)
 
     def open(self) -> xr.Dataset:
         """The result, lazy."""
         return xr.open_zarr(self.path, consolidated=False)
 
     def finish(self, ds: xr.Dataset) -> xr.Dataset:
-        """Write the whole result and open it; the parts are not needed any more."""
-        beside = self.path.with_name(f"{self.path.name}.part")
-        shutil.rmtree(beside, ignore_errors=True)
+        """Write the result. If it is whole it is opened, and the parts are not needed any more; one that was stopped is returned as it is,
+        since what is written is replaced once it goes on.
+        """
+        beside, before = (self.path.with_name(f"{self.path.name}.{end}") for end in ("part", "before"))
+        for folder in (beside, before):
+            shutil.rmtree(folder, ignore_errors=True)
         text = {n: c.astype(object) for n, c in ds.coords.items() if c.dtype.kind in "UT"}
         ds.assign_coords(text).to_zarr(beside, consolidated=False)
+        if self.path.exists():  # of a fit that was stopped
+            self.path.rename(before)
         beside.replace(self.path)
+        shutil.rmtree(before, ignore_errors=True)
+        if STOPPED in ds.attrs:
+            return ds
         shutil.rmtree(self.folder, ignore_errors=True)
         return self.open()
 

@@ -19,7 +19,7 @@ import xarray as xr
 from xmass.analysis.compare import seeds_of
 from xmass.core.param import Param
 from xmass.core.transform import Transform
-from xmass.fit.backend import Ending, Front, Outcome, Stop
+from xmass.fit.backend import Ending, Front, Interrupted, Outcome, Stop
 from xmass.fit.checks import seeds as optimiser_seeds
 from xmass.fit.fingerprint import fingerprint
 from xmass.fit.fronts import POINT, front_result
@@ -29,7 +29,7 @@ from xmass.fit.problem import CANDIDATE, Problem, Setting
 from xmass.fit.recorder import Callback, Recorder
 from xmass.fit.result import RESULT_NAMES, START, STEP, result, runnable
 from xmass.fit.starts import starting_points
-from xmass.fit.store import FitStore
+from xmass.fit.store import STOPPED, FitStore
 from xmass.fit.structural import delay_limits, existing
 from xmass.fit.targets import compared_variables, target_dims
 from xmass.labelled.free import declared, free_parameters
@@ -238,7 +238,7 @@ class Study:
         whole = Recorder(problem.fits, problem.size, problem.objectives, self.n_steps)
         endings = [Ending() for _ in range(problem.fits)]
         fronts: list[Front | None] = [None] * problem.fits
-        identity, stopped = config_hash(canonical_json(self.configuration)), False
+        identity, stopped = config_hash(canonical_json(self.configuration)), ""
         with Bar(self.n_steps * len(parts), "fitting", progress) as bar:
             for number, which in enumerate(parts):
                 file = None if kept is None else kept.state(number)
@@ -259,8 +259,9 @@ class Study:
                 elif stopped:
                     outcome = Outcome((Ending("steps", "some fits had not begun when this one was ended"),) * len(which))
                 else:
-                    outcome, stopped = self._one(problem if len(parts) == 1 else problem.part(which), record, seeds[which], kept)
-                    if kept is not None:
+                    begun = number > 0
+                    outcome, stopped = self._one(problem if len(parts) == 1 else problem.part(which), record, seeds[which], kept, begun)
+                    if kept is not None and not stopped:
                         kept.keep(number, record, outcome)
                 whole.take(record, which)
                 for position, fit in enumerate(which):
@@ -268,28 +269,29 @@ class Study:
                     fronts[fit] = outcome.fronts[position] if outcome.fronts else None
         none = Front(np.empty((0, problem.size)), np.empty((0, problem.objectives)))
         outcome = Outcome(tuple(endings), tuple(f or none for f in fronts) if any(fronts) else ())
-        return self._labelled(whole, outcome, predict, progress)
+        return self._labelled(whole, outcome, predict, progress, stopped)
 
-    def _one(self, problem: Any, record: Recorder, seeds: np.ndarray, kept: FitStore | None) -> tuple[Outcome, bool]:
-        """One part, and whether no other should begin."""
+    def _one(self, problem: Any, record: Recorder, seeds: np.ndarray, kept: FitStore | None, begun: bool) -> tuple[Outcome, str]:
+        """One part, and what stopped it, if anything did; then no other should begin. ``begun``: something is known before it."""
         try:
-            return self.fitter.method.run(problem, record, self.n_steps, [int(s) for s in seeds]), False
+            return self.fitter.method.run(problem, record, self.n_steps, [int(s) for s in seeds]), ""
         except Stop as stop:
-            return stop.outcome or Outcome(()), True
-        except KeyboardInterrupt:
+            return stop.outcome or Outcome(()), f"by a callback after step {record.steps} of {self.n_steps}"
+        except KeyboardInterrupt as error:
             if kept is not None:
                 said = f"interrupted after step {record.steps} of {self.n_steps}; what is done is in {kept.folder}."
                 raise KeyboardInterrupt(f"{said} Call fit again, with the same arguments, to continue.") from None
-            if not record.steps:
+            if not record.steps and not begun:
                 raise
             warnings.warn(
                 f"interrupted after step {record.steps} of {self.n_steps}: this is the best so far. To be able to go on, give store=.",
                 UserWarning,
                 stacklevel=5,
             )
-            return Outcome(()), True
+            known = error.outcome if isinstance(error, Interrupted) else Outcome(())
+            return known, f"interrupted after step {record.steps} of {self.n_steps}"
 
-    def _labelled(self, record: Recorder, outcome: Outcome, predict: bool, progress: bool | None) -> xr.Dataset:
+    def _labelled(self, record: Recorder, outcome: Outcome, predict: bool, progress: bool | None, stopped: str) -> xr.Dataset:
         configuration = self.configuration
         names = self.problem.scorer.names
         if outcome.fronts:
@@ -302,7 +304,7 @@ class Study:
             CONFIGURATION: canonical_json(configuration | {"n_steps": self.n_steps, "predict": predict}),
             CONFIG_HASH: config_hash(canonical_json(configuration)),
             VERSIONS: canonical_json(versions()),
-        } | ({"notes": "; ".join(notes)} if notes else {})
+        } | {name: said for name, said in (("notes", "; ".join(notes)), (STOPPED, stopped)) if said}
         masked = self.problem.scorer.masked
         if bool(masked.any()):
             ds = ds.assign_coords(masked=masked)
