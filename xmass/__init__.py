@@ -114,6 +114,7 @@ from xmass.observations import (
 from xmass.observations.average import whole_rows
 from xmass.scale.plan import plan
 from xmass.simulator import Simulator, observe, rerun
+from xmass.training.horn import HORNSeqLayer, HORNSeqNetwork
 
 __all__ = [
     "AdditiveCoupling",
@@ -139,6 +140,8 @@ __all__ = [
     "GaussianNoise",
     "Generic2dOscillatorStep",
     "HORNStep",
+    "HORNSeqLayer",
+    "HORNSeqNetwork",
     "HRFBold",
     "HopfStep",
     "HyperbolicTangentCoupling",

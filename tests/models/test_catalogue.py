@@ -17,12 +17,23 @@ def exported():
     return {c.__name__: c for c in found if inspect.isclass(c) and issubclass(c, xm.NeuralMass) and c is not xm.NeuralMass}
 
 
+NETWORKS = {"HORNSeqLayer", "HORNSeqNetwork"}
+
+
 def test_every_exported_model_is_listed_once_as_it_declares_itself():
     assert len(exported()) >= 11
-    assert {r.name: tuple(r[1:]) for r in xm.list_models()} == {
+    assert {r.name: tuple(r[1:]) for r in xm.list_models() if r.name not in NETWORKS} == {
         name: (c.category, len(c.states), c.use_case) for name, c in exported().items()
     }
-    assert len(xm.list_models()) == len(exported())
+    assert len(xm.list_models()) == len(exported()) + len(NETWORKS)
+
+
+def test_the_trained_networks_are_listed_with_the_states_that_they_record():
+    listed = {r.name: r for r in xm.list_models("network") if r.name in NETWORKS}
+    assert set(listed) == NETWORKS
+    layer, net = xm.HORNSeqLayer(3), xm.HORNSeqNetwork(3, 1)
+    assert [r.name for r in layer.records] == [r.name for r in net.layers[0].records] == ["x", "y"]
+    assert all(r.n_states == 2 and getattr(xm, name).__name__ == name for name, r in listed.items())
 
 
 def test_some_records_are_as_the_papers_have_them():

@@ -19,6 +19,13 @@ class ModelRecord(NamedTuple):
     use_case: str
 
 
+NETWORKS = (
+    ModelRecord("HORNSeqLayer", "network", 2, "Layer of harmonic oscillators, trained on series"),
+    ModelRecord("HORNSeqNetwork", "network", 2, "Layers of harmonic oscillators with a readout, trained on series"),
+)
+"""What is made of node models, above this layer, and belongs in the catalogue."""
+
+
 class ModelTable:
     """Rows under a header: text in a terminal (a Markdown table), a table in a notebook."""
 
@@ -50,7 +57,7 @@ class ModelList(tuple[ModelRecord, ...]):
 
 
 def list_models(category: str | None = None) -> ModelList:
-    """The node models of the library: name of the class, category, number of states and what it is for.
+    """The models of the library: name of the class, category, number of states and what it is for.
 
     Parameters
     ----------
@@ -62,7 +69,8 @@ def list_models(category: str | None = None) -> ModelList:
     ModelList
         A tuple of records ``(name, category, n_states, use_case)``: phenomenological models, then physiological ones, then
         those that are meant as a network, by name within each. ``.to_table()`` is the same to read. A model is
-        ``getattr(xm, record.name)``.
+        ``getattr(xm, record.name)``: a node model, or one of the trained networks :class:`xmass.HORNSeqLayer` and
+        :class:`xmass.HORNSeqNetwork`.
 
     Raises
     ------
@@ -81,6 +89,6 @@ def list_models(category: str | None = None) -> ModelList:
         raise ValueError(f"category={category!r}, needs one of {', '.join(map(repr, CATEGORIES))}.")
     models = importlib.import_module("xmass.models")
     classes = [getattr(models, name) for name in models.__all__]
-    records = [ModelRecord(c.__name__, c.category, len(c.states), c.use_case) for c in classes]
+    records = [*(ModelRecord(c.__name__, c.category, len(c.states), c.use_case) for c in classes), *NETWORKS]
     chosen = [r for r in records if category in (None, r.category)]
     return ModelList(sorted(chosen, key=lambda r: (CATEGORIES.index(r.category), r.name)))

@@ -1,5 +1,7 @@
 """Training on series and tasks: layers, readouts, pairs of inputs and what follows."""
 
+from xmass.training.horn import HORNSeqLayer as HORNSeqLayer
+from xmass.training.horn import HORNSeqNetwork as HORNSeqNetwork
 from xmass.training.nvar import NVAR as NVAR
 from xmass.training.online import RLS as RLS
 from xmass.training.pairs import forecast_pairs as forecast_pairs
@@ -13,4 +15,19 @@ from xmass.training.ridge import Ridge as Ridge
 from xmass.training.sequential import Sequential as Sequential
 from xmass.training.trained import Trained as Trained
 
-__all__ = ["GRU", "LSTM", "Linear", "NVAR", "OverTime", "RLS", "RNN", "Reservoir", "Ridge", "Sequential", "Trained", "forecast_pairs"]
+__all__ = [
+    "HORNSeqLayer",
+    "HORNSeqNetwork",
+    "GRU",
+    "LSTM",
+    "Linear",
+    "NVAR",
+    "OverTime",
+    "RLS",
+    "RNN",
+    "Reservoir",
+    "Ridge",
+    "Sequential",
+    "Trained",
+    "forecast_pairs",
+]

@@ -78,6 +78,8 @@ class Recurrent(Layer):
 
     def run(self, w: Arrays, x: jax.Array, dt: Any) -> tuple[jax.Array, Arrays]:
         """All steps, in one scan."""
+        if x.ndim != 3:
+            raise ValueError(f"{type(self).__name__} goes through time, and a layer before it ended time: put OverTime behind it.")
 
         def body(state: Any, drive: jax.Array) -> tuple[Any, tuple[jax.Array, Arrays]]:
             state, y, seen = self.step(w, state, drive, dt)
