@@ -10,7 +10,7 @@ import xarray as xr
 import xmass as xm
 from xmass.labelled.schema import time_dim
 
-NAMES = ("example_signal", "delayed_match_task", "lorenz")
+NAMES = ("example_signal", "delayed_match_task", "white_noise_task", "spike_pattern_task", "lorenz")
 
 
 @pytest.mark.parametrize("name", NAMES)

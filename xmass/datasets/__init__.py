@@ -14,7 +14,8 @@ from xmass.datasets.chaotic_systems import SYSTEMS
 from xmass.datasets.cohort import example_cohort, make_cohort, record_cohort
 from xmass.datasets.example import example_connectome
 from xmass.datasets.signals import example_signal
-from xmass.datasets.tasks import delayed_match_task
+from xmass.datasets.spikes import random_spike_trains, spike_pattern_task
+from xmass.datasets.tasks import delayed_match_task, white_noise_task
 from xmass.labelled.suggest import nearest
 
 __all__ = [
@@ -26,8 +27,11 @@ __all__ = [
     "load_dataset",
     "lorenz",
     "make_cohort",
+    "random_spike_trains",
     "record_cohort",
     "register_dataset",
+    "spike_pattern_task",
+    "white_noise_task",
 ]
 
 Loader = Callable[[], xr.Dataset]
@@ -45,6 +49,9 @@ _LOADERS: dict[str, tuple[Loader, str]] = {
     "example_cohort": (example_cohort, "4 synthetic subjects of 68 regions: weights, distances, BOLD simulated at known parameters"),
     "example_signal": (example_signal, "a rhythm of 10 Hz that travels along 8 regions, by formula: its FC, lags and envelope are known"),
     "delayed_match_task": (delayed_match_task, "128 trials of 10 steps: a cue, a delay, and a probe that matches it in half of them"),
+    "white_noise_task": (white_noise_task, "128 trials of 25 steps: noise around a constant, and its sum so far"),
+    "spike_pattern_task": (spike_pattern_task, "400 trials of 20 neurons: which of 4 frozen patterns was corrupted; 100 are held out"),
+    "random_spike_trains": (random_spike_trains, "256 trials of 100 neurons with random labels, to be learned by heart"),
     "lorenz": (lorenz, "10,000 samples of the Lorenz system at steps of 0.01"),
     **{
         name: (partial(chaotic_series, name), f"10,000 samples of the {system.title} at steps of {system.dt:g}")
@@ -89,11 +96,13 @@ def load_dataset(name: str) -> xr.Dataset:
         A new one with each call. ``"example_connectome"`` has ``weights``, ``distances`` with dims ``(region, region_other)``
         and ``centres(region, xyz)``; ``"example_cohort"`` has the first two with ``subject``, and ``bold(subject, time, region)``;
         ``"example_signal"`` has ``signal(time, region)``, ``"delayed_match_task"`` ``stimulus(trial, time, symbol)`` and ``match(trial)``,
-        ``"lorenz"`` ``x(time)``, ``y(time)`` and ``z(time)``. Those that are made by a function with options are also called by
-        themselves: :func:`make_cohort`, :func:`delayed_match_task`, :func:`lorenz`, and :func:`chaotic_series` for the other chaotic
-        systems, ``"double_scroll"`` to ``"pwl_duffing"``. Real data come out of other installed packages:
-        ``"schaefer_100"`` to ``"schaefer_400"``, ``"electrodes_1005"``, ``"dosenbach_2010"``, ``"power_2011"``; their source and licence
-        are in ``attrs``, and nothing is downloaded.
+        ``"white_noise_task"`` ``input(trial, time)`` and ``target(trial, time)``, ``"spike_pattern_task"`` and ``"random_spike_trains"``
+        ``spike(trial, time, neuron)`` and ``label(trial)``, ``"lorenz"`` ``x(time)``, ``y(time)`` and ``z(time)``. Those that are made by
+        a function with options are also called by themselves: :func:`make_cohort`, :func:`delayed_match_task`, :func:`white_noise_task`,
+        :func:`spike_pattern_task`, :func:`random_spike_trains`, :func:`lorenz`, and :func:`chaotic_series` for the other chaotic systems,
+        ``"double_scroll"`` to ``"pwl_duffing"``. Real data come out of other installed packages: ``"schaefer_100"`` to
+        ``"schaefer_400"``, ``"electrodes_1005"``, ``"dosenbach_2010"``, ``"power_2011"``; their source and licence are in ``attrs``, and
+        nothing is downloaded.
 
     Raises
     ------

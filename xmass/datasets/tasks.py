@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
@@ -68,3 +70,77 @@ def delayed_match_task(*, n_trials: int = 128, n_steps: int = 10, n_symbols: int
             "generator_seed": seed,
         },
     )
+
+
+def white_noise_task(
+    *, n_trials: int = 128, n_steps: int = 25, dt: float = 0.04, mean: float = 0.025, scale: float = 0.01, seed: int = 0
+) -> xr.Dataset:
+    r"""Add up a noisy input: the target is the sum of the input so far.
+
+    .. math:: b = 2 m (s - \tfrac12), \qquad x_t = b + \frac{\sigma}{\sqrt{dt}} \eta_t, \qquad y_t = \sum_{k \le t} x_k
+
+    with the ``mean`` m, the ``scale`` :math:`\sigma`, one standard normal s for each trial, and one :math:`\eta` for each trial and step.
+    The sum is not multiplied by dt. With the defaults the target has a variance of 0.62 over trials and steps.
+
+    With ``rng = numpy.random.default_rng(seed)`` the s are ``rng.standard_normal(n_trials)`` and the :math:`\eta` after them
+    ``rng.standard_normal((n_trials, n_steps))``.
+
+    Parameters
+    ----------
+    n_trials, n_steps : int
+        How many trials, and steps of each. The defaults are those of ``load_dataset("white_noise_task")``.
+    dt : float
+        Step. Time has no unit in this task; 25 steps are the time 1.
+    mean, scale : float
+        m and :math:`\sigma`.
+    seed : int
+        Of the generator.
+
+    Returns
+    -------
+    Dataset
+        ``input(trial, time)`` and ``target(trial, time)``.
+
+    Raises
+    ------
+    ValueError
+        For fewer than 1 trial or step, a negative seed or ``scale``, or a step that is not above 0.
+
+    See Also
+    --------
+    white_noise_generator : New trials for every update of a training.
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> ds = xm.datasets.white_noise_task()
+    >>> dict(ds.input.sizes), float(abs(ds.target - ds.input.cumsum("time")).max())
+    ({'trial': 128, 'time': 25}, 0.0)
+    """
+    for name, value, least in (("n_trials", n_trials, 1), ("n_steps", n_steps, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise ValueError(f"{name}={value!r}, needs a whole number of {least} or more.")
+    if not (np.isfinite([dt, mean, scale]).all() and dt > 0 and scale >= 0):
+        raise ValueError(f"dt={dt!r}, mean={mean!r} and scale={scale!r}, need numbers, dt above 0 and scale 0 or more.")
+    rng = np.random.default_rng(seed)
+    series = _white_noise(rng.standard_normal((n_trials, 1)), rng.standard_normal((n_trials, n_steps)), dt, mean, scale)
+    return xr.Dataset(
+        {
+            "input": (("trial", TIME), series, {"units": "1", "long_name": "noise around a constant"}),
+            "target": (("trial", TIME), np.cumsum(series, axis=1), {"units": "1", "long_name": "sum of the input so far"}),
+        },
+        coords={TIME: (TIME, np.round(np.arange(n_steps) * dt, 12), time_attrs("1")), "trial": np.arange(n_trials)},
+        attrs={
+            "title": "white-noise integration",
+            "provenance": "drawn at load: xmass.datasets.white_noise_task",
+            "generator_seed": seed,
+            "dt": dt,
+            "mean": mean,
+            "scale": scale,
+        },
+    )
+
+
+def _white_noise(start: Any, noise: Any, dt: float, mean: float, scale: float) -> Any:
+    """Inputs of standard normal numbers ``start (trial, 1)`` and ``noise (trial, time)``."""
+    return 2 * mean * (start - 0.5) + scale / dt**0.5 * noise
