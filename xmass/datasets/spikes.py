@@ -182,13 +182,13 @@ def _dataset(spike: np.ndarray, label: np.ndarray, dt: float, *, title: str, mad
 
 
 def _check(counts: dict[str, int], numbers: dict[str, float], n_classes: int) -> None:
-    for name, value in {**counts, "n_classes": n_classes}.items():
+    for name, count in {**counts, "n_classes": n_classes}.items():
         least = {"seed": 0, "n_classes": 2}.get(name, 1)
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise ValueError(f"{name}={value!r}, needs a whole number of {least} or more.")
-    for name, value in numbers.items():
-        if not np.isfinite(value) or value < 0 or (name == "dt" and value == 0):
-            raise ValueError(f"{name}={value!r}, needs a number {'above 0' if name == 'dt' else 'of 0 or more'}.")
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < least:
+            raise ValueError(f"{name}={count!r}, needs a whole number of {least} or more.")
+    for name, number in numbers.items():
+        if not np.isfinite(number) or number < 0 or (name == "dt" and number == 0):
+            raise ValueError(f"{name}={number!r}, needs a number {'above 0' if name == 'dt' else 'of 0 or more'}.")
 
 
 def _chance(rate: float, dt: float) -> float:
