@@ -200,6 +200,22 @@ def test_a_derived_parameter_may_be_reduced_over_its_own_dims_and_be_constant():
     assert fit.gamma.dims == ("subject",)
 
 
+@pytest.mark.parametrize(
+    ("search", "derive"),
+    [
+        ({"b": FREE}, {"gamma": lambda q: q["b"] * xr.DataArray([1.0, 2.0], dims="dose")}),
+        ({"gamma": xm.Param(xr.DataArray([-1.0, -2.0], dims="dose"), bounds=(-3.0, -0.1))}, {}),
+    ],
+)
+def test_a_parameter_with_a_dim_that_the_recordings_lack_is_refused(search, derive):
+    with pytest.raises(ValueError, match=r"\['gamma'\] has the dim 'dose'.*average.*expand_dims"):
+        fitter("grid", gamma=-1.0, search=search, derive=derive).fit(recorded(-1.0))
+    # with that dim the recordings are fitted one by one
+    both = recorded(xr.DataArray([-0.5, -1.0], dims="dose"))
+    fit = fitter("grid", gamma=-1.0, search=search, derive=derive).fit(both, n_steps=3, seed=0)
+    np.testing.assert_allclose(fit.gamma, [-0.5, -1.0], atol=0.03)  # a step of the last level is 0.0116, times 2
+
+
 def test_the_name_of_an_objective_is_no_objective():
     with pytest.raises(TypeError, match=r"xm\.objectives\.fc_corr\(\)"):
         fitter("grid", objective="fc_corr")

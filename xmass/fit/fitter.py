@@ -179,8 +179,8 @@ class Fitter:
         progress : bool, optional
             Show a progress bar; by default where it takes more than a few seconds.
         callbacks : sequence of callable
-            Called after every step with ``step``, ``loss`` and ``best_loss`` (fits); one that returns True stops the fit. The best so far is
-            returned, with an attribute ``stopped``, and a store can be continued.
+            Called after every step with ``step``, ``loss`` and ``best_loss`` (fits); one that returns True stops the fit. The best so
+            far is returned, with an attribute ``stopped``, and a store can be continued.
         store : str or Path, optional
             A directory to which the result is written, and from which an interrupted or killed fit goes on, called with the same
             arguments, ``chunks`` too.

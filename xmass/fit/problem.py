@@ -68,6 +68,7 @@ class Problem:
         self._single = _Runs(setting, 0)
         self.scorer = Scorer(setting.objectives, template(self._single.resolved, {}), setting.target, setting.target_dims)
         self.objectives = len(self.scorer.names)
+        self._single.leave_out(self.scorer.empty)
         self._populations: dict[int, _Runs] = {}
         self._score = self.scorer.losses  # compiled, unless a function of a user cannot be traced
         self._rows = jax.jit(self._values_by_run, static_argnums=1)
@@ -77,6 +78,16 @@ class Problem:
     def template(self) -> Resolved:
         """The runs at the starting values, one for each fit."""
         return self._single.resolved
+
+    @property
+    def scale(self) -> np.ndarray:
+        """What the residuals of each fit ``(fits,)`` are multiplied by, so that recordings that are left out do not count."""
+        return np.array([self._single.scale_of_runs[self._single.fit == k].max() for k in range(self.fits)])
+
+    @property
+    def dims_of_values(self) -> dict[str, tuple[str, ...]]:
+        """The dims of each free and derived parameter, those of the fits included."""
+        return {path: tuple(map(str, self._single.params[path].dims)) for path in self._single.paths}
 
     @property
     def rows(self) -> np.ndarray:
@@ -96,6 +107,7 @@ class Problem:
         candidates = c.shape[1]
         if candidates not in self._populations:
             self._populations[candidates] = _Runs(self.setting, candidates)
+            self._populations[candidates].leave_out(self.scorer.empty)
         runs = self._populations[candidates]
         with jax.enable_x64(True):
             values = self._rows(jnp.asarray(c), runs)
@@ -130,7 +142,7 @@ class Problem:
         losses, cotangents = self._each_tile(self._tile_gradient, c, draw, which)
         single = self._single
         with jax.enable_x64(True):
-            share = {path: v * single.share for path, v in cotangents.items()}
+            share = {path: v * single.share_of_runs.reshape(-1, *(1,) * (v.ndim - 1)) for path, v in cotangents.items()}
             slope, penalty = self._pull(jnp.asarray(c), share)
         return single.by_fit(losses)[:, 0, 0] + np.asarray(penalty), np.asarray(slope)
 
@@ -262,6 +274,7 @@ class Problem:
             ),
             "runs": members,
             "recording": np.unique(single.row[members.ravel()], return_inverse=True)[1].reshape(-1),
+            "scale": single.scale_of_runs[members.ravel()],
             "start": self.start,
             "fit": np.int32(fit),
         }
@@ -281,7 +294,8 @@ class Problem:
         given = (arrays["tiles"], values, arrays["targets"])
         count = len(arrays["recording"])
         found = one(jax.tree.map(lambda a: a[0], given))[None] if len(arrays["runs"]) == 1 else jax.lax.map(one, given)
-        found = found.reshape(count, -1)
+        scale = jnp.asarray(arrays["scale"], found.dtype)[:, None]
+        found = jnp.where(scale > 0, found.reshape(count, -1) * scale, 0.0)
         different = len(np.unique(self.rows[0]))
         total = jnp.zeros((different, found.shape[1]), found.dtype).at[arrays["recording"]].add(found)
         return (total * (different / count)).reshape(-1)
@@ -429,7 +443,19 @@ class _Runs:
         every = {**self.setting.fit_sizes, **self.setting.pool_sizes}
         self.row = _ravel(at, {d: every[d] for d in self.setting.target_dims}, self.count)
         self.fits = int(np.prod(tuple(self.setting.fit_sizes.values()), dtype=np.int64))
-        self.share = 1.0 / (self.count // (self.fits * max(self.candidates, 1)))
+        self.leave_out(np.zeros(int(self.row.max()) + 1, bool))
+
+    def leave_out(self, empty: np.ndarray) -> None:
+        """Points ``(point,)`` of the target that do not count in the mean of a fit; a fit without any other has none."""
+        counts = ~empty[self.row]
+        kept = np.zeros((self.fits, max(self.candidates, 1)), np.int64)
+        np.add.at(kept, (self.fit, self.candidate), counts)
+        whole = self.count // kept.size
+        counts |= (kept == 0)[self.fit, self.candidate]
+        kept = np.where(kept == 0, whole, kept)
+        self.counts, self.share = counts, 1.0 / kept
+        self.share_of_runs = counts * self.share[self.fit, self.candidate]
+        self.scale_of_runs = np.sqrt(whole * self.share_of_runs)
 
     def targets(self, scorer: Scorer, runs: np.ndarray) -> Any:
         """The targets of some runs."""
@@ -474,14 +500,17 @@ class _Runs:
 
     def by_fit(self, found: np.ndarray) -> np.ndarray:
         """Means ``(fits, candidates, ...)`` over the runs of each point, NaN where one is."""
-        found = found.reshape(self.count, -1)
+        found = np.where(self.counts[:, None], found.reshape(self.count, -1), 0.0)
         total = np.zeros((self.fits, max(self.candidates, 1), found.shape[1]))
         np.add.at(total, (self.fit, self.candidate), found)
-        return total * self.share
+        return total * self.share[:, :, None]
 
     def behind_one_another(self, found: np.ndarray) -> np.ndarray:
-        """Vectors ``(fits, ...)`` of all runs of each fit, one behind the other."""
+        """Vectors ``(fits, ...)`` of all runs of each fit, one behind the other, as long as if all of them counted."""
         order = np.argsort(self.fit, kind="stable")
+        if found.dtype.kind == "f":
+            scale = self.scale_of_runs.reshape(-1, *(1,) * (found.ndim - 1))
+            found = np.where(scale > 0, found * scale, 0.0)
         return found[order].reshape(self.fits, -1)
 
 

@@ -101,6 +101,14 @@ class Scorer:
             losses.append(score if objective.direction == "min" else best - score)
         return array_namespace(*losses).stack(losses, axis=-1)
 
+    @property
+    def empty(self) -> np.ndarray:
+        """Which points ``(point,)`` have no numbers in some term, and so no score."""
+        found = np.zeros(int(np.prod(tuple(self.sizes.values()), dtype=np.int64)), bool)
+        for term in (term for terms in self.terms for term in terms if isinstance(term, TermScore)):
+            found |= np.asarray(term.target["pattern"]) < 0
+        return found
+
     def losses(self, arrays: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Losses as NumPy: compiled, but for functions of two Datasets that JAX cannot trace."""
         return np.asarray(self._compiled(arrays, targets))

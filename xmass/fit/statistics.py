@@ -132,7 +132,7 @@ def by_target(problem: Problem, found: np.ndarray) -> np.ndarray:
 
 
 def filling(problem: Problem) -> np.ndarray:
-    """Factors ``(fits, statistics)`` that undo how residuals are filled up where regions are left out; 0 where there is none."""
+    """Factors ``(fits, statistics)`` that undo the filling of residuals where regions or recordings are left out; 0 if there is none."""
     term = problem.scorer.terms[0][0]
     assert isinstance(term, TermScore)
     counts = [term._count(keep) for keep in term.kept]
@@ -142,6 +142,7 @@ def filling(problem: Problem) -> np.ndarray:
     found = np.zeros((*rows.shape, longest))
     for number, count in enumerate(counts):
         found[pattern == number, :count] = np.sqrt(count / longest)
+    found = found / problem.scale[:, None, None]
     return found.reshape(len(rows), -1)
 
 

@@ -41,7 +41,7 @@ from xmass.labelled.progress import Bar
 from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION, VERSIONS, Encoder, canonical_json, config_hash, versions
 from xmass.labelled.record import configuration_of
 from xmass.labelled.resolve import Request, Resolved
-from xmass.labelled.schema import CONVENTIONS, DIVERGED, MATRIX_DIMS, REGION, REGION_OTHER, SEED, UNITS
+from xmass.labelled.schema import CONVENTIONS, DIVERGED, LONG_NAME, MATRIX_DIMS, REGION, REGION_OTHER, SEED, UNITS
 from xmass.labelled.suggest import nearest
 from xmass.labelled.units import dequantify, milliseconds
 
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from xmass.fit.fitter import Fitter
 
 RESERVED = (START, STEP, CANDIDATE)
+LEFT_OUT = "left_out"
 _FEW = 4
 """Free numbers up to which forward mode is used."""
 
@@ -145,7 +146,36 @@ class Study:
             )
         )
         _check_network_dims(config.system, self.problem, dims)
+        self._check_no_new_dims(run)
+        self.left_out = self._left_out()
         _warn_of_shared_seeds(self.problem.template, self.target)
+
+    def _check_no_new_dims(self, run: Mapping[str, Any]) -> None:
+        """Refuses free and derived parameters with a dim of their own that makes runs: a fit would average over it."""
+        given = [run.get("params"), *(v for name in ("initial", "inputs") for v in _entries(run.get(name)))]
+        known = {d for v in given for d in getattr(v, "dims", ())} | {*self.problem.setting.fit_sizes, *self.problem.setting.pool_sizes}
+        for path, dims in self.problem.dims_of_values.items():
+            new = next((d for d in dims if d in self.problem.template.sizes and d not in known), None)
+            if new is not None:
+                where = "derive" if path in self.fitter.derive else "search"
+                raise ValueError(
+                    f"{where}[{path!r}] has the dim {new!r}, which the recordings have not, so each fit would be an average over it. Select "
+                    f"or reduce it, .mean({new!r}); or give the recordings that dim, target.expand_dims({new}=...), for a fit of each."
+                )
+
+    def _left_out(self) -> xr.DataArray | None:
+        """Which recordings of a pool have no numbers, if any: they do not count, and a warning says so."""
+        scorer = self.problem.scorer
+        empty = scorer.empty
+        if not self.fitter.pool or not empty.any():
+            return None
+        found = scorer.masked.isel({scorer.masked.dims[-1]: 0}, drop=True).copy(data=empty.reshape(tuple(scorer.sizes.values())))
+        names = [", ".join(f"{d} {v!r}" for d, v in at.items()) for at in _places(found)]
+        if empty.all():
+            raise ValueError(f"no recording of the pool has numbers in everything that is compared: {'; '.join(names[:5])}.")
+        said = "; ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        warnings.warn(f"recordings without numbers are left out of the pool: {said}.", UserWarning, stacklevel=4)
+        return found.rename(LEFT_OUT).assign_attrs({LONG_NAME: "the recording has no numbers and is not in the pool"})
 
     def _derivative(self, size: int) -> str:
         fitter = self.fitter
@@ -308,6 +338,8 @@ class Study:
         masked = self.problem.scorer.masked
         if bool(masked.any()):
             ds = ds.assign_coords(masked=masked)
+        if self.left_out is not None:
+            ds = ds.assign_coords({LEFT_OUT: self.left_out})
         return self._with_prediction(ds, progress) if predict else ds
 
     def _with_prediction(self, ds: xr.Dataset, progress: bool | None) -> xr.Dataset:
@@ -326,6 +358,19 @@ class Study:
         keep = [c for c in simulated.coords if c not in (SEED, DIVERGED) and c not in ds.variables]
         found = {n: v.drop_vars([c for c in v.coords if c not in keep and c not in v.dims]) for n, v in simulated.data_vars.items()}
         return ds.assign({n: v if bool(there.all()) else v.where(there) for n, v in found.items()})
+
+
+def _places(where: xr.DataArray) -> list[dict[str, Any]]:
+    """The labels of each true entry of a mask."""
+    return [
+        {str(d): where[d].values[i].item() if d in where.coords else int(i) for d, i in zip(where.dims, place, strict=True)}
+        for place in np.argwhere(where.values)
+    ]
+
+
+def _entries(given: Any) -> list[Any]:
+    """What an argument of the run holds: the values of a mapping, or itself."""
+    return list(given.values()) if isinstance(given, Mapping) and not isinstance(given, xr.Dataset) else [given]
 
 
 def _count(value: Any, name: str) -> int:
