@@ -19,15 +19,15 @@ ENDS = ("last", "max", "mean")
 GLOROT, ORTHOGONAL = initializers.glorot_normal(), initializers.orthogonal()
 
 
-def check_units(layer: Any, units: Any) -> None:
-    """Refuse a number of units that is no positive whole number."""
+def check_units(layer: Any, units: Any, what: str = "units") -> None:
+    """Refuse a number of units, or of something else, that is no positive whole number."""
     kind = type(layer).__name__
     try:
         number = 0 if isinstance(units, bool) else operator.index(units)
     except TypeError:
         number = 0
     if number < 1:
-        raise ValueError(f"units={units!r}, needs a whole number of units, at least 1: xm.training.{kind}(units=100).")
+        raise ValueError(f"{what}={units!r}, needs a whole number, at least 1: xm.training.{kind}(..., {what}=10).")
 
 
 def check_initialisers(**given: Any) -> None:

@@ -137,7 +137,7 @@ class Sequential(eqx.Module):
 
     def weights(self, inputs: int) -> dict[str, Weight]:
         """Every array of every layer by ``<layer>.<array>``, for a number of inputs."""
-        found = {}
+        found: dict[str, Weight] = {}
         for name, layer in zip(self.names, self.layers, strict=True):
             found |= {f"{name}.{own}": weight for own, weight in layer.weights(inputs).items()}
             inputs = layer.size(inputs)
