@@ -2,11 +2,22 @@
 
 from xmass.training import connectivity as connectivity
 from xmass.training import surrogate as surrogate
+from xmass.training.data import Generator as Generator
 from xmass.training.horn import HORNSeqLayer as HORNSeqLayer
 from xmass.training.horn import HORNSeqNetwork as HORNSeqNetwork
+from xmass.training.losses import L1 as L1
+from xmass.training.losses import L2 as L2
+from xmass.training.losses import R2 as R2
+from xmass.training.losses import Accuracy as Accuracy
+from xmass.training.losses import CrossEntropy as CrossEntropy
+from xmass.training.losses import Huber as Huber
+from xmass.training.losses import Loss as Loss
+from xmass.training.losses import MeanAbsoluteError as MeanAbsoluteError
+from xmass.training.losses import MeanSquaredError as MeanSquaredError
 from xmass.training.mass import MassLayer as MassLayer
 from xmass.training.nvar import NVAR as NVAR
 from xmass.training.online import RLS as RLS
+from xmass.training.optimizers import adam as adam
 from xmass.training.pairs import forecast_pairs as forecast_pairs
 from xmass.training.recurrent import GRU as GRU
 from xmass.training.recurrent import LSTM as LSTM
@@ -25,8 +36,21 @@ from xmass.training.synapse import Current as Current
 from xmass.training.synapse import Exponential as Exponential
 from xmass.training.synapse import MagnesiumBlock as MagnesiumBlock
 from xmass.training.trained import Trained as Trained
+from xmass.training.trainer import Trainer as Trainer
 
 __all__ = [
+    "adam",
+    "Trainer",
+    "Generator",
+    "MeanSquaredError",
+    "MeanAbsoluteError",
+    "Loss",
+    "Huber",
+    "CrossEntropy",
+    "Accuracy",
+    "R2",
+    "L2",
+    "L1",
     "HORNSeqLayer",
     "HORNSeqNetwork",
     "ALIF",

@@ -1,0 +1,238 @@
+"""How data reach the compiled updates: all at once, batch by batch from dask, or drawn inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from xmass.training.data import Frame, Generator, inputs_of, is_lazy, rows_in, samples, targets_of
+from xmass.training.frame import Rows
+from xmass.training.program import ORDER, Program, averaged
+
+LARGEST = 1024  # samples that the network sees at once where no gradient is needed
+UPDATES = 100  # of an epoch of a generator
+
+
+class Carried(NamedTuple):
+    """What every update of a fit takes besides data."""
+
+    fixed: Any
+    hyper: Any
+    keys: Any
+    patience: Any
+
+
+class Feed(Protocol):
+    """Data for a fit; updates are counted from 0."""
+
+    @property
+    def per_epoch(self) -> int:
+        """Updates of an epoch."""
+
+    @property
+    def batch(self) -> int:
+        """Samples of an update."""
+
+    def next(self, done: int, total: int) -> int:
+        """How many updates until the next entry of the history."""
+
+    def run(self, program: Program, state: Any, carried: Carried, done: int, count: int, stop: Callable[[], bool]) -> tuple[Any, Any]:
+        """State and losses after ``count`` updates; no losses, and the old state, if it was stopped on the way."""
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """A Dataset in memory."""
+
+    x: Any
+    y: Any
+    held: Any
+    batch: int
+    shuffle: bool
+    every: int
+    chunk: int
+
+    @property
+    def per_epoch(self) -> int:
+        """Updates of a pass."""
+        return -(-self.x.shape[1] // self.batch)
+
+    def next(self, done: int, total: int) -> int:
+        """Whole passes, or what is left of one."""
+        per = self.per_epoch
+        if done % per == 0 and total - done >= per:
+            return per * min(self.every, (total - done) // per)
+        return min(per - done % per, total - done)
+
+    def run(self, program: Program, state: Any, carried: Carried, done: int, count: int, stop: Callable[[], bool]) -> tuple[Any, Any]:
+        """All in one compiled call."""
+        per, rest = self.per_epoch, self.x.shape[1] % self.batch
+        passes = max(count // per, 1)
+        ends = count // per >= 1 or (done + count) % per == 0
+        tail = rest if ends and self.x.shape[1] > self.batch else 0
+        batches = min(count, per) - bool(tail)
+        at = (np.int32(done // per), np.int32(done % per))
+        return program.run_passes(
+            state, carried.fixed, carried.hyper, carried.keys, (self.x, self.y), self.held, at, carried.patience,
+            count=passes, batches=batches, size=self.batch, tail=tail, shuffle=self.shuffle, chunk=self.chunk,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A generator."""
+
+    draw: Callable[[Any], Any]
+    held: Any
+    batch: int
+    every: int
+    chunk: int
+
+    @property
+    def per_epoch(self) -> int:
+        """Updates between two entries of the history."""
+        return self.every
+
+    def next(self, done: int, total: int) -> int:
+        """Up to the next entry."""
+        return min(self.every - done % self.every, total - done)
+
+    def run(self, program: Program, state: Any, carried: Carried, done: int, count: int, stop: Callable[[], bool]) -> tuple[Any, Any]:
+        """All in one compiled call."""
+        c = carried
+        return program.run_drawn(
+            state, c.fixed, c.hyper, c.keys, self.held, np.int32(done), c.patience, draw=self.draw, count=count, chunk=self.chunk
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Lazy:
+    """A Dataset that dask reads: a batch at a time is in memory, while the one before is computed with."""
+
+    ds: xr.Dataset
+    frame: Frame
+    rows: Rows
+    held: Any
+    """Validation data in memory, or a Dataset and its rows."""
+    batch: int
+    shuffle: bool
+    every: int
+    chunk: int
+    dtype: Any
+
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        return int(np.prod(self.rows.sizes[:-1], dtype=int))
+
+    @property
+    def per_epoch(self) -> int:
+        """Updates of a pass."""
+        return -(-self.count // self.batch)
+
+    def next(self, done: int, total: int) -> int:
+        """To the end of the pass."""
+        return min(self.per_epoch - done % self.per_epoch, total - done)
+
+    def _read(self, ds: xr.Dataset, rows: Rows, which: np.ndarray) -> tuple[Any, Any]:
+        names = [c.name for c in (*self.frame.inputs, *self.frame.outputs)]
+        part, own = samples(ds, rows, which, list(dict.fromkeys(names)))
+        return inputs_of(part, self.frame, own, self.dtype), targets_of(part, self.frame, own, self.dtype)
+
+    def run(self, program: Program, state: Any, carried: Carried, done: int, count: int, stop: Callable[[], bool]) -> tuple[Any, Any]:
+        """Update by update."""
+        key = carried.keys[0] if program.seeded else carried.keys
+        order = np.arange(self.count)
+        if self.shuffle and self.batch < self.count:
+            key = jax.random.fold_in(jax.random.fold_in(key, ORDER), np.int32(done // self.per_epoch))
+            order = np.asarray(jax.random.permutation(key, jnp.arange(self.count, dtype=jnp.int32)))
+        before, rows, sizes = state, [], []
+        for b in range(done % self.per_epoch, done % self.per_epoch + count):
+            which = order[b * self.batch : (b + 1) * self.batch]
+            state, row = program.run_update(state, carried.fixed, carried.hyper, *self._read(self.ds, self.rows, which))
+            rows.append(row)
+            sizes.append(len(which))
+            if stop():
+                return before, None
+        axis = 0 if program.runs is None else 1
+        stacked = jax.tree.map(lambda *v: jnp.stack(v, axis=axis), *rows)
+        weight = jnp.asarray(sizes, program.dtype)
+        mean = averaged(stacked, weight) if program.runs is None else jax.vmap(lambda r: averaged(r, weight))(stacked)
+        found = {"train": mean}
+        if self.held is not None:
+            found["validation"] = self.measured(program, state, carried, self.held)
+        return program.run_ranked(state, list(found.values())[-1]["loss"], carried.patience), found
+
+    def measured(self, program: Program, state: Any, carried: Carried, held: Any) -> Any:
+        """Losses of validation data; of those that dask reads the mean over their batches."""
+        args = (state.trained, carried.fixed, carried.hyper)
+        if not isinstance(held[0], xr.Dataset):
+            return program.run_measure(*args, *held, size=self.chunk)
+        ds, rows = held
+        number = int(np.prod(rows.sizes[:-1], dtype=int))
+        total: Any = None
+        for at in range(0, number, self.chunk):
+            which = np.arange(at, min(at + self.chunk, number))
+            part = program.run_measure(*args, *self._read(ds, rows, which), size=self.chunk)
+            part = jax.tree.map(lambda v, n=len(which): v * (n / number), part)
+            total = part if total is None else jax.tree.map(jnp.add, total, part)
+        return total
+
+
+def feed_of(
+    ds: xr.Dataset | Generator,
+    frame: Frame,
+    program: Program,
+    validation: xr.Dataset | None,
+    *,
+    batch_size: int | None,
+    shuffle: bool,
+    report_every: int | None,
+) -> Feed:
+    """The feed for what was given to fit."""
+    dtype = program.dtype
+    names = [c.name for c in (*frame.inputs, *frame.outputs)]
+    if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
+        raise ValueError(f"batch_size={batch_size!r}, needs a whole number of samples, 1 or more.")
+    held: Any = None
+    chunk = min(batch_size or LARGEST, LARGEST)
+    if validation is not None:
+        if isinstance(validation, Generator):
+            raise TypeError("validation is a Generator, needs a Dataset: validation=generator.sample(seed=1).")
+        held_rows = rows_in(validation, frame)
+        absent = [n for n in names if n not in validation]
+        if absent:
+            raise KeyError(f"the validation Dataset has no {absent[0]!r}, which the fit has.")
+        held = (validation, held_rows)
+        if not (isinstance(ds, xr.Dataset) and is_lazy(ds, names) and is_lazy(validation, names)):
+            held = tuple(
+                map(jnp.asarray, (inputs_of(validation, frame, held_rows, dtype), targets_of(validation, frame, held_rows, dtype)))
+            )
+    if isinstance(ds, Generator):
+        rows = rows_in(ds.like, frame, checked=False)
+        batch = int(np.prod(rows.sizes[:-1], dtype=int))
+        if batch_size not in (None, batch):
+            raise ValueError(f"batch_size={batch_size}, but draw(key) makes {batch} samples: leave batch_size out.")
+        # the same function for the same generator: another one would be compiled again
+        key = (id(ds), *names, *frame.features)
+        _, draw = program.draws.setdefault(key, (ds, lambda k: ds.batch(k, frame, rows, dtype)))
+        return Drawn(draw, held, batch, report_every or UPDATES, chunk)
+    rows = rows_in(ds, frame)
+    number = int(np.prod(rows.sizes[:-1], dtype=int))
+    batch = min(int(batch_size or number), number)
+    if is_lazy(ds, names):
+        if batch_size is None:
+            raise ValueError("the Dataset is read by dask, needs batch_size=: how many samples are in memory at once. Or ds.load().")
+        if program.seeded and shuffle:
+            raise ValueError(
+                "seed has dims and the Dataset is read by dask: runs would need batches of their own. Use ds.load(), or shuffle=False."
+            )
+        return Lazy(ds, frame, rows, held, batch, shuffle, report_every or 1, chunk, dtype)
+    x, y = inputs_of(ds, frame, rows, dtype), targets_of(ds, frame, rows, dtype)
+    return Memory(jnp.asarray(x), jnp.asarray(y), held, batch, shuffle, report_every or 1, chunk)

@@ -1,0 +1,119 @@
+"""Trained weights: as a Dataset, and as what predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xmass.labelled.schema import UNITS
+from xmass.training.data import Frame, inputs_of, is_lazy, predicted, rows_in, samples, targets_of
+from xmass.training.feeds import LARGEST
+from xmass.training.frame import Rows
+from xmass.training.program import Program
+from xmass.training.setup import Setup, dims_of
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A setup with trained numbers, on the host; an axis of runs in front if there are several."""
+
+    frame: Frame
+    made: Setup
+    trained: Mapping[str, np.ndarray]
+    fixed: Mapping[str, np.ndarray]
+
+    @property
+    def program(self) -> Program:
+        """What is compiled."""
+        return self.made.program
+
+    def dataset(self) -> xr.Dataset:
+        """All arrays, and the values of trained parameters, by ``<layer>.<name>``."""
+        runs = self.made.runs
+        values = {p: np.asarray(v) for p, v in self.program.run_values(dict(self.trained)).items()}
+        made: dict[str, tuple[Any, ...]] = {}
+        for path, weight in self.made.weights.items():
+            array = self.trained[path] if path in self.trained else self.fixed[path]
+            made[path] = (dims_of(path, weight), array, {UNITS: weight.unit})
+        for path, (_, spec) in self.made.params.items():
+            made[path] = ((), values[path], {UNITS: spec.unit, "long_name": spec.meaning})
+        ds = runs.labelled(made)
+        return ds.assign_coords(self._coords(ds))
+
+    def predict(self, ds: xr.Dataset, record: Sequence[str], batch_size: int | None) -> xr.Dataset:
+        """What :meth:`Trainer.predict` does."""
+        frame, program, runs = self.frame, self.program, self.made.runs
+        wanted = self._records(record)
+        rows = rows_in(ds, frame)
+        number = int(np.prod(rows.sizes[:-1], dtype=int))
+        size = min(batch_size or LARGEST, number)
+        lazy = is_lazy(ds, [c.name for c in frame.inputs])
+        x = None if lazy else inputs_of(ds, frame, rows, program.dtype)
+        outs, seen = [], {name: [] for name in wanted}
+        for at in range(0, number, size):
+            which = np.arange(at, min(at + size, number))
+            part = (
+                inputs_of(*_framed(samples(ds, rows, which, [c.name for c in frame.inputs]), frame), program.dtype)
+                if x is None
+                else x[:, which]
+            )
+            out, found = program.run_output(self.trained, self.fixed, self.made.hyper, part, wanted)
+            outs.append(np.asarray(out))
+            for name in wanted:
+                seen[name].append(np.asarray(found[name]))
+        lead = 0 if runs.count is None else 1
+        whole = np.concatenate(outs, axis=lead + int(frame.timed))
+        whole = runs.spread(whole)
+        made = predicted(whole, frame, rows, runs.dims, runs.shape)
+        for name in wanted:
+            values = np.concatenate(seen[name], axis=lead + 1)
+            values = np.moveaxis(runs.spread(values), len(runs.shape), len(runs.shape) + 1)
+            layer, _, own = name.rpartition(".")
+            about = next(r for r in self._layer(layer).records if r.name == own)
+            tail = values.shape[len(runs.shape) + 2 :]
+            dims = (*runs.dims, *rows.dims, *([f"{layer}_unit"] if tail else []))
+            made[name] = (dims, values.reshape(*runs.shape, *rows.sizes, *tail), {UNITS: about.unit, "long_name": about.meaning or own})
+        return made.assign_coords({**runs.coords, **rows.coords} if wanted else runs.coords)
+
+    def _layer(self, name: str) -> Any:
+        return dict(zip(self.program.model.names, self.program.model.layers, strict=True))[name]
+
+    def _records(self, record: Sequence[str]) -> tuple[str, ...]:
+        """Full names of records."""
+        model = self.program.model
+        known = [f"{name}.{r.name}" for name, layer in zip(model.names, model.layers, strict=True) for r in layer.records]
+        found: list[str] = []
+        for name in record:
+            hit = [k for k in known if k == name or k.rpartition(".")[2] == name]
+            if not hit:
+                raise ValueError(f"record names {name!r}, which no layer has: there are {known}.")
+            found += hit
+        return tuple(dict.fromkeys(found))
+
+    def evaluate(self, ds: xr.Dataset, batch_size: int | None) -> xr.Dataset:
+        """What :meth:`Trainer.evaluate` does."""
+        rows = rows_in(ds, self.frame)
+        x, y = inputs_of(ds, self.frame, rows, self.program.dtype), targets_of(ds, self.frame, rows, self.program.dtype)
+        row = self.program.run_measure(self.trained, self.fixed, self.made.hyper, x, y, size=min(batch_size or LARGEST, x.shape[1]))
+        return self.made.runs.labelled({name: ((), np.asarray(v), {"long_name": name}) for name, v in row.items()})
+
+    def _coords(self, ds: xr.Dataset) -> dict[Hashable, Any]:
+        """Names of the columns that go in, and of those that come out."""
+        names = self.program.model.names
+        found: dict[Hashable, Any] = {}
+        into, out = f"{names[0]}_input", f"{names[-1]}_unit"
+        labels = [label for c in self.frame.inputs for label in c.labels]
+        if into in ds.dims and ds.sizes[into] == len(labels):
+            found[into] = labels
+        ends = list(self.frame.classes) if self.frame.classes is not None else [n for c in self.frame.outputs for n in c.labels]
+        if out in ds.dims and ds.sizes[out] == len(ends):
+            found[out] = ends
+        return found
+
+
+def _framed(part: tuple[xr.Dataset, Rows], frame: Frame) -> tuple[xr.Dataset, Frame, Rows]:
+    return part[0], frame, part[1]
