@@ -96,7 +96,7 @@ def test_parameters_of_the_model_and_initial_states_have_the_gradients_of_finite
         }
         loss = jax.jit(lambda v: jnp.sum(net.apply(v, jnp.asarray(SERIES), 1.0)[0] ** 2))
         slopes = jax.grad(loss)(values)
-        for name, at in {"tau_e": (), "theta_e": (), "initial.rI": (1,), "recurrent": (0, 2), "input": (1, 1)}.items():
+        for name, at in {"tau_e": (), "theta_e": (), "initial_rI": (1,), "recurrent": (0, 2), "input": (1, 1)}.items():
             path, h = f"masslayer.{name}", 1e-5
             shifted = [float(loss(values | {path: values[path].at[at].add(d)})) for d in (h, -h)]
             expected = (shifted[0] - shifted[1]) / (2 * h)
@@ -109,12 +109,12 @@ def test_states_that_the_model_draws_are_drawn_with_the_weights_and_not_trained(
     layer = t.MassLayer(xm.StuartLandauStep(), 200, input="x", output="x")
     declared = layer.weights(1)
     assert (
-        declared["initial.x"].fixed
-        and not t.MassLayer(xm.StuartLandauStep(), 2, input="x", output="x", train_initial=True).weights(1)["initial.x"].fixed
+        declared["initial_x"].fixed
+        and not t.MassLayer(xm.StuartLandauStep(), 2, input="x", output="x", train_initial=True).weights(1)["initial_x"].fixed
     )
-    drawn = t.Sequential(layer).init(1, jax.random.key(0))["masslayer.initial.x"]
+    drawn = t.Sequential(layer).init(1, jax.random.key(0))["masslayer.initial_x"]
     assert 0 <= drawn.min() < 0.005 and 0.045 < drawn.max() <= 0.05  # uniform in 0 to 0.05
-    assert "initial.x" not in t.MassLayer(xm.StuartLandauStep(), 2, input="x", output="x", initial={"x": 0.1, "y": 0.0}).weights(1)
+    assert "initial_x" not in t.MassLayer(xm.StuartLandauStep(), 2, input="x", output="x", initial={"x": 0.1, "y": 0.0}).weights(1)
 
 
 def test_weights_say_their_units():

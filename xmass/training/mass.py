@@ -139,7 +139,7 @@ class MassLayer(Recurrent):
         return self.units
 
     def weights(self, inputs: int) -> dict[str, Weight]:
-        """``input (input, unit)``, ``recurrent (unit_from, unit)``, ``bias (unit)``, and ``initial.<state> (unit)`` of states that are
+        """``input (input, unit)``, ``recurrent (unit_from, unit)``, ``bias (unit)``, and ``initial_<state> (unit)`` of states that are
         drawn or trained."""
         n = self.units
         into = next(i.unit for i in self.model.inputs if i.name == self.input)
@@ -155,7 +155,7 @@ class MassLayer(Recurrent):
             if self.train_initial or isinstance(start, Uniform):
                 drawn = isinstance(start, Uniform)
                 init = functools.partial(_uniform, low=start.low, high=start.high) if drawn else initializers.constant(start)
-                found[f"initial.{state.name}"] = Weight(("unit",), (n,), init, state.unit, not self.train_initial)
+                found[f"initial_{state.name}"] = Weight(("unit",), (n,), init, state.unit, not self.train_initial)
         return found
 
     def _begins(self, state: State) -> Any:
@@ -165,7 +165,7 @@ class MassLayer(Recurrent):
     def start(self, w: Arrays, batch: int, dtype: Any) -> States:
         """The initial state of every series."""
         shape = (batch, self.units)
-        begin = {s.name: w.get(f"initial.{s.name}", self._begins(s)) for s in self.model.states}
+        begin = {s.name: w.get(f"initial_{s.name}", self._begins(s)) for s in self.model.states}
         return self._held({name: jnp.broadcast_to(jnp.asarray(value, dtype), shape) for name, value in begin.items()})
 
     def drive(self, w: Arrays, x: jax.Array) -> jax.Array:

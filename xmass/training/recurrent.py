@@ -222,18 +222,18 @@ class RNN(Recurrent):
 
 
 def _gated(gates: tuple[str, ...], inputs: int, units: int, input_init: Initializer, recurrent_init: Initializer) -> dict[str, Weight]:
-    """``<gate>.input``, ``<gate>.recurrent`` and ``<gate>.bias`` of every gate, each drawn on its own."""
+    """``<gate>_input``, ``<gate>_recurrent`` and ``<gate>_bias`` of every gate, each drawn on its own."""
     found = {}
     for gate in gates:
-        found[f"{gate}.input"] = Weight(("input", "unit"), (inputs, units), input_init)
-        found[f"{gate}.recurrent"] = Weight(("unit_from", "unit"), (units, units), recurrent_init)
-        found[f"{gate}.bias"] = Weight(("unit",), (units,), initializers.zeros)
+        found[f"{gate}_input"] = Weight(("input", "unit"), (inputs, units), input_init)
+        found[f"{gate}_recurrent"] = Weight(("unit_from", "unit"), (units, units), recurrent_init)
+        found[f"{gate}_bias"] = Weight(("unit",), (units,), initializers.zeros)
     return found
 
 
 def _stacked(w: Arrays, gates: tuple[str, ...], what: str) -> jax.Array:
     """An array of all gates one after another, rows for units, as the cells of equinox have it."""
-    return jnp.concatenate([w[f"{gate}.{what}"].T for gate in gates])
+    return jnp.concatenate([w[f"{gate}_{what}"].T for gate in gates])
 
 
 class GRU(Recurrent):
@@ -269,7 +269,7 @@ class GRU(Recurrent):
     --------
     >>> import xmass as xm
     >>> [name for name in xm.training.GRU(8).weights(2) if name.startswith("reset")]
-    ['reset.input', 'reset.recurrent', 'reset.bias']
+    ['reset_input', 'reset_recurrent', 'reset_bias']
     """
 
     records: ClassVar[tuple[Record, ...]] = (Record("h", "1", "state"),)
@@ -289,10 +289,10 @@ class GRU(Recurrent):
         return self.units
 
     def weights(self, inputs: int) -> dict[str, Weight]:
-        """Three arrays of every gate, ``candidate.recurrent_bias`` and ``initial``."""
+        """Three arrays of every gate, ``candidate_recurrent_bias`` and ``initial``."""
         found = _gated(self.gates, inputs, self.units, self.input_init, self.recurrent_init)
         one = Weight(("unit",), (self.units,), initializers.zeros)
-        return found | {"candidate.recurrent_bias": one} | ({"initial": one} if self.train_initial else {})
+        return found | {"candidate_recurrent_bias": one} | ({"initial": one} if self.train_initial else {})
 
     def start(self, w: Arrays, batch: int, dtype: Any) -> jax.Array:
         """The initial state of every series."""
@@ -300,7 +300,7 @@ class GRU(Recurrent):
 
     def step(self, w: Arrays, state: jax.Array, drive: jax.Array, dt: Any) -> tuple[jax.Array, jax.Array, Arrays]:
         """The state after one sample."""
-        arrays = (*(_stacked(w, self.gates, what) for what in ("input", "recurrent", "bias")), w["candidate.recurrent_bias"])
+        arrays = (*(_stacked(w, self.gates, what) for what in ("input", "recurrent", "bias")), w["candidate_recurrent_bias"])
         cell = eqx.filter_eval_shape(eqx.nn.GRUCell, drive.shape[-1], self.units, key=jax.random.key(0))
         cell = eqx.tree_at(lambda c: (c.weight_ih, c.weight_hh, c.bias, c.bias_n), cell, arrays)
         h = jax.vmap(cell)(drive, state)
@@ -339,7 +339,7 @@ class LSTM(Recurrent):
     >>> import jax
     >>> import xmass as xm
     >>> net = xm.training.Sequential(xm.training.LSTM(4))
-    >>> net.init(2, jax.random.key(0))["lstm.forget.bias"].tolist()
+    >>> net.init(2, jax.random.key(0))["lstm.forget_bias"].tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
 
@@ -363,7 +363,7 @@ class LSTM(Recurrent):
     def weights(self, inputs: int) -> dict[str, Weight]:
         """Three arrays of the gates write (i), forget (f), candidate (g) and read (o), ``initial`` and ``initial_memory``."""
         found = _gated(self.gates, inputs, self.units, self.input_init, self.recurrent_init)
-        found["forget.bias"] = Weight(("unit",), (self.units,), initializers.constant(self.forget_bias))
+        found["forget_bias"] = Weight(("unit",), (self.units,), initializers.constant(self.forget_bias))
         one = Weight(("unit",), (self.units,), initializers.zeros)
         return found | ({"initial": one, "initial_memory": one} if self.train_initial else {})
 
