@@ -1,6 +1,7 @@
 """Fitting: from recordings to parameters, and how sure they are."""
 
 from xmass.fit.evolution import EvolutionBackend
+from xmass.fit.fc_covariance import fc_covariance
 from xmass.fit.fitter import Fitter
 from xmass.fit.gradient import GradientBackend
 from xmass.fit.grid import GridBackend
@@ -22,6 +23,7 @@ __all__ = [
     "NutsBackend",
     "ParetoBackend",
     "ScipyBackend",
+    "fc_covariance",
     "neural_posterior",
     "prior_sweep",
 ]

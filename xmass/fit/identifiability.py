@@ -114,7 +114,7 @@ def identifiability(
     if method != "fisher":
         raise ValueError(f"method={method!r}, needs 'fisher' or 'hessian'.")
     try:
-        likelihood = as_likelihood(statistics, sd, fitter.objectives)
+        likelihood = as_likelihood(statistics, sd, fitter.objectives, fitter.simulator.config.regions)
     except ValueError as error:
         raise ValueError(f"{error} Or look at the curvature of the loss: method='hessian'.") from None
     study = study_of(fitter, result, target, seed=seed, changes={"objective": likelihood.residual})

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xmass.analysis.arrays import array_namespace
+from xmass.fit.fc_covariance import FIRST, PAIR, SECOND, in_order
 from xmass.objectives import Combined, Objective
 
 _NEAR_ONE = 1e-6
@@ -23,7 +24,9 @@ class GaussianLikelihood:
     :math:`\log L = -\tfrac12 \sum_i (s_i - y_i)^2/\sigma_i^2 - \sum_i \log \sigma_i \sqrt{2\pi}`.
 
     Entries of an FC matrix are not independent, so this likelihood says too much where there are many regions: its standard deviation is
-    an assumption, which :func:`xmass.calibration` and the ``robust_error`` of :func:`xmass.identifiability` check.
+    an assumption, which :func:`xmass.calibration` and the ``robust_error`` of :func:`xmass.identifiability` check. With ``covariance=`` the
+    entries vary together: :math:`\log L = -\tfrac12 (s - y)^T C^{-1} (s - y)` but for a constant. The statistics are then these
+    differences times the inverse Cholesky factor of :math:`C`, and their standard deviation is 1.
 
     Parameters
     ----------
@@ -33,11 +36,14 @@ class GaussianLikelihood:
     sd : float or array, optional
         Standard deviation of each statistic, one number for all or one for each. By default it is estimated from runs with different
         noise.
+    covariance : DataArray, optional
+        For FC, in place of ``sd``: covariance of the differences between pairs, :func:`xmass.fit.fc_covariance`. Where the simulation is a
+        mean over ``batch_size=k`` runs as long as the recording, its own noise adds 1/k: multiply by ``1 + 1 / k``.
 
     Raises
     ------
     ValueError
-        If the objective has no statistics, or ``sd`` is not positive.
+        If the objective has no statistics, ``sd`` is not positive, or ``covariance`` is none.
 
     References
     ----------
@@ -53,9 +59,17 @@ class GaussianLikelihood:
 
     statistics: str | Objective | Combined = "fc"
     sd: Any = None
+    covariance: xr.DataArray | None = None
 
     def __post_init__(self) -> None:
-        _ = self.residual
+        statistics = statistics_of(self.statistics)
+        if self.covariance is not None:
+            if self.sd is not None and not (np.ndim(self.sd) == 0 and self.sd == 1.0):
+                raise ValueError("sd and covariance are both given. Leave sd out: the variances are in the covariance.")
+            if statistics.takes != "fc":
+                raise ValueError(f"covariance is for FC, and the statistics are those of {statistics.name!r}. Leave it out, or take 'fc'.")
+            _check_covariance(self.covariance)
+            object.__setattr__(self, "sd", 1.0)
         if self.sd is not None:
             numbers = np.asarray(self.sd, np.float64)
             if numbers.ndim > 1 or not (numbers > 0).all() or not np.isfinite(numbers).all():
@@ -65,7 +79,24 @@ class GaussianLikelihood:
     @property
     def residual(self) -> Objective:
         """The objective whose residuals are the simulated statistics less the recorded ones."""
-        return statistics_of(self.statistics)
+        given = statistics_of(self.statistics)
+        return given if self.covariance is None else _whitened(given, np.asarray(self.covariance.values, np.float64))
+
+    def aligned(self, regions: Any) -> GaussianLikelihood:
+        """The same with the pairs of ``covariance`` in the order of these regions, those of the network.
+
+        Parameters
+        ----------
+        regions : sequence
+            Labels.
+        """
+        if self.covariance is None:
+            return self
+        names = np.asarray(regions)
+        rows, columns = np.triu_indices(len(names), 1)
+        labels = {FIRST: (PAIR, names[rows]), SECOND: (PAIR, names[columns])}
+        ordered = xr.DataArray(in_order(self.covariance, names), dims=(PAIR, f"{PAIR}_other"), coords=labels)
+        return dataclasses.replace(self, covariance=ordered)
 
     @property
     def objective(self) -> Objective:
@@ -95,6 +126,45 @@ class GaussianLikelihood:
         if given.ndim and given.size != count:
             raise ValueError(f"sd has {given.size} entries, and there are {count} statistics: give one number, or one for each.")
         return np.broadcast_to(given, (count,))
+
+
+def _check_covariance(covariance: Any) -> None:
+    call = "xm.fit.fc_covariance(bold)"
+    if not isinstance(covariance, xr.DataArray) or covariance.dims != (PAIR, f"{PAIR}_other"):
+        said = f"has the dims {covariance.dims}" if isinstance(covariance, xr.DataArray) else f"is a {type(covariance).__name__}"
+        raise ValueError(f"covariance {said}, needs a DataArray with ('{PAIR}', '{PAIR}_other'): {call}.")
+    values = np.asarray(covariance.values, np.float64)
+    if not np.isfinite(values).all() or values.shape[0] != values.shape[1] or not np.allclose(values, values.T):
+        raise ValueError(f"covariance has the shape {values.shape}, needs a symmetric matrix of finite numbers: {call}.")
+    lowest, highest = np.linalg.eigvalsh(values)[[0, -1]]
+    if lowest <= np.finfo(np.float64).eps * len(values) * highest:
+        raise ValueError(
+            f"covariance of {len(values)} pairs is singular: the series is too short for so many. Make it of a longer simulation, "
+            f"xm.fit.fc_covariance(simulated, samples=...), or take fewer regions."
+        )
+
+
+def _whitened(given: Objective, covariance: np.ndarray) -> Objective:
+    """Differences of statistics that are independent with a standard deviation of 1."""
+    inverse = np.linalg.inv(np.linalg.cholesky(covariance))
+
+    def residual(simulated: Any, recorded: Any) -> Any:
+        found = given.residuals(simulated, recorded)
+        if found.shape[-1] != len(inverse):
+            raise ValueError(
+                f"covariance is of {len(inverse)} pairs of regions, and {found.shape[-1]} have numbers. Where regions are left out, select "
+                "the others beforehand, in the recording and in the network."
+            )
+        xp = array_namespace(found)
+        return found @ xp.asarray(inverse.T, found.dtype)
+
+    def rms(simulated: Any, recorded: Any) -> Any:
+        found = residual(simulated, recorded)
+        xp = array_namespace(found)
+        return xp.sqrt(xp.mean(found * found, axis=-1))
+
+    meaning = f"{given.meaning} that are made independent"
+    return dataclasses.replace(given, function=rms, residual=residual, name=f"independent_{given.name}", meaning=meaning)
 
 
 def statistics_of(what: Any) -> Objective:
@@ -158,12 +228,12 @@ def _rms(simulated: Any, recorded: Any) -> Any:
     return xp.sqrt(xp.mean(difference * difference, axis=-1))
 
 
-def as_likelihood(statistics: Any, sd: Any, objectives: tuple[Any, ...]) -> GaussianLikelihood:
-    """What was given as a likelihood; without one, the statistics of the fitter's own objective."""
+def as_likelihood(statistics: Any, sd: Any, objectives: tuple[Any, ...], regions: Any) -> GaussianLikelihood:
+    """What was given as a likelihood, in the order of the regions; without one, the statistics of the fitter's own objective."""
     if isinstance(statistics, GaussianLikelihood):
         if sd is not None:
             raise ValueError("sd is given twice, in the likelihood and beside it. Leave one out.")
-        return statistics
+        return statistics.aligned(regions)
     if statistics is None and len(objectives) != 1:
         raise ValueError(f"there are {len(objectives)} objectives, so the statistics are not known: give statistics='fc'.")
     sd = np.asarray(sd.values) if isinstance(sd, xr.DataArray) else sd

@@ -251,7 +251,7 @@ def neural_posterior(
     Papamakarios & Murray (2016), arXiv:1605.06376; Durkan et al. (2019), arXiv:1906.04032; for summaries by regression Fearnhead &
     Prangle (2012), doi:10.1111/j.1467-9868.2011.01010.x; Cranmer, Brehmer & Louppe (2020), doi:10.1073/pnas.1912789117.
     """
-    statistic = as_likelihood(statistics, None, fitter.objectives).residual
+    statistic = as_likelihood(statistics, None, fitter.objectives, fitter.simulator.config.regions).residual
     study = _study(dataclasses.replace(fitter, objective=statistic), target, seed)
     if fitter.pool:
         raise ValueError("pool= has no effect on a neural posterior: each recording has its own. Leave it out.")

@@ -134,7 +134,7 @@ def density_of(
     seed: int,
 ) -> tuple[Density, GaussianLikelihood]:
     """The density that is sampled, and its likelihood with a standard deviation."""
-    used = as_likelihood(likelihood, None, fitter.objectives)
+    used = as_likelihood(likelihood, None, fitter.objectives, fitter.simulator.config.regions)
     sampled = dataclasses.replace(fitter, objective=used.residual, backend=backend)
     study = Study(_with_tile(sampled, 1), target, 1, 1, seed)
     width = _alike(study)

@@ -106,7 +106,7 @@ def profile(
     if likelihood is None and len(fitter.objectives) != 1:
         raise ValueError(f"there are {len(fitter.objectives)} objectives: give one, or a likelihood, whose profile is wanted.")
     if likelihood is not None:
-        likelihood = _with_sd(fitter, result, target, likelihood, seeds, seed)
+        likelihood = _with_sd(fitter, result, target, likelihood.aligned(fitter.simulator.config.regions), seeds, seed)
         fitter = dataclasses.replace(fitter, objective=likelihood.objective)
     study = study_of(fitter, result, target, seed=seed, changes={"noise": fitter.noise})
     entry = _entry(study, parameter)

@@ -159,7 +159,7 @@ class Study:
             if new is not None:
                 where = "derive" if path in self.fitter.derive else "search"
                 raise ValueError(
-                    f"{where}[{path!r}] has the dim {new!r}, which the recordings have not, so each fit would be an average over it. Select "
+                    f"{where}[{path!r}] has the dim {new!r}, which the recordings have not: each fit would be an average over it. Select "
                     f"or reduce it, .mean({new!r}); or give the recordings that dim, target.expand_dims({new}=...), for a fit of each."
                 )
 
