@@ -1,6 +1,6 @@
 """Whole-brain modelling with labelled data: a run maps a Dataset of parameters to a Dataset of trajectories."""
 
-from xmass import accessor, analysis, datasets, fit, io, objectives, stimuli, training, viz
+from xmass import accessor, analysis, datasets, fit, io, objectives, scale, stimuli, training, viz
 from xmass._version import __version__
 from xmass.analysis.avalanches import avalanches
 from xmass.analysis.bootstrap import bootstrap
@@ -263,6 +263,7 @@ __all__ = [
     "profile",
     "rerun",
     "sc_fc_coupling",
+    "scale",
     "seed_map",
     "spatial_nulls",
     "spectral_radius",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-USAGE, INTERRUPTED = 2, 130  # exit codes: what the user can put right; stopped by Ctrl-C
+NOT_WHOLE, USAGE, INTERRUPTED = 1, 2, 130  # exit codes: unfinished or damaged; what the user can put right; stopped by Ctrl-C
+_CODES = "Exit code: 0 %s, 1 %s, 2 if there is no such store."
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,7 +30,43 @@ def parser() -> argparse.ArgumentParser:
     scalings = ("max", "none", "row", "spectral", "log")
     demo.add_argument("--normalize", choices=scalings, default="max", help="scaling of the weights (%(default)s)")
     demo.add_argument("--all-regions", action="store_true", help="keep regions that are not flagged cortical")
+    state = commands.add_parser(
+        "status",
+        help="say how far a stored sweep is: done, failed, pending, rate, time left",
+        description="Says how far a store of run_to_zarr is: runs done, failed and pending, who writes to it, the rate and the time left, "
+        "and why runs failed. Only reads, also while another process writes.",
+        epilog=_CODES % ("if every run has a result", "if runs are pending or failed"),
+    )
+    check = commands.add_parser(
+        "verify",
+        help="check every file of a stored sweep against its checksum",
+        description="Reads every file of a store of run_to_zarr and compares it with the checksum in its ledger. Names what is damaged, "
+        "with the parameters of the runs it concerns. Writes nothing, unless told to with --mark.",
+        epilog=_CODES % ("if the store is finished and whole", "if it is damaged or unfinished"),
+    )
+    check.add_argument("--mark", action="store_true", help="mark what is damaged, so that run_to_zarr computes it, and only it, again")
+    check.add_argument("--quiet", action="store_true", help="no progress bar")
+    for command in (state, check):
+        command.add_argument("store", metavar="STORE", help="folder of the store, for example sweep.zarr")
     return top
+
+
+def status(options: argparse.Namespace) -> int:
+    """Print how far a store is."""
+    from xmass.scale import status
+
+    found = status(options.store)
+    print(found)
+    return 0 if found.finished else NOT_WHOLE
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Print what is wrong with a store."""
+    from xmass.scale import verify
+
+    found = verify(options.store, mark=options.mark, progress=False if options.quiet else None)
+    print(found)
+    return 0 if found.whole and not found.pending else NOT_WHOLE
 
 
 def demo(options: argparse.Namespace) -> None:
@@ -52,6 +89,23 @@ def demo(options: argparse.Namespace) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """The exit status."""
     options = parser().parse_args(arguments)
+    return run_demo_command(options) if options.command == "demo" else store_command(options)
+
+
+def store_command(options: argparse.Namespace) -> int:
+    """A command that looks at a store."""
+    try:
+        return {"status": status, "verify": verify}[options.command](options)
+    except (ValueError, OSError) as error:
+        print(f"xmass {options.command}: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print(f"\nxmass {options.command}: stopped.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def run_demo_command(options: argparse.Namespace) -> int:
+    """The demo, with what goes wrong said in a line."""
     import matplotlib
 
     from xmass.demo import DemoError

@@ -267,7 +267,7 @@ class Simulator:
         restart: bool = False,
         chunks: Mapping[str, int] | None = None,
         progress: bool | None = None,
-        resume: bool = True,
+        resume: bool | Literal["failed"] = True,
     ) -> xr.Dataset:
         """Simulate into a zarr store, chunk by chunk; called again it continues where it stopped.
 
@@ -277,8 +277,9 @@ class Simulator:
         ----------
         store : str or Path
             Directory of the store; made if it does not exist.
-        resume : bool
-            Continue an unfinished store of the same configuration. With False, an existing store is an error.
+        resume : bool or "failed"
+            Continue an unfinished store of the same configuration. With False, an existing store is an error; with ``"failed"``, runs
+            that raised an error or ran out of memory are tried again too.
 
         Returns
         -------

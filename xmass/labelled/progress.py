@@ -12,10 +12,10 @@ _LOG_SECONDS = 15.0
 
 
 class Bar:
-    """Counts simulated steps. ``show=None`` shows the bar after a few seconds, True at once, False never."""
+    """Counts simulated steps, or what ``unit`` says. ``show=None`` shows the bar after a few seconds, True at once, False never."""
 
-    def __init__(self, total: int, label: str, show: bool | None) -> None:
-        self.total, self.label, self.show = total, label, show
+    def __init__(self, total: int, label: str, show: bool | None, unit: str = "steps") -> None:
+        self.total, self.label, self.show, self.unit = total, label, show, unit
         self.bar: Any = None
         self.lock = threading.Lock()
 
@@ -26,7 +26,7 @@ class Bar:
             self.bar = tqdm(
                 total=self.total,
                 desc=self.label,
-                unit=" steps",
+                unit=f" {self.unit}",
                 unit_scale=True,
                 delay=0.0 if self.show else _QUIET_SECONDS,
                 leave=bool(self.show),

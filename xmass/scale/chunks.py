@@ -103,10 +103,10 @@ def runs_of(resolved: Resolved, box: Box) -> np.ndarray:
 def block(resolved: Resolved, box: Box, *, threads: int = 1, report: Report | None = None) -> xr.Dataset:
     """Simulate one chunk and label it."""
     arrays = execute(resolved, runs_of(resolved, box), threads=threads, report=report)
-    return labelled(_part(resolved, box), arrays, {})
+    return labelled(part(resolved, box), arrays, {})
 
 
-def _part(resolved: Resolved, box: Box) -> Resolved:
+def part(resolved: Resolved, box: Box) -> Resolved:
     """The labels of one chunk."""
     where = {d: slice(a, b) for d, (a, b) in zip(resolved.sizes, box, strict=True)}
     coords = {n: c.isel({d: s for d, s in where.items() if d in c.dims}) for n, c in resolved.coords.items()}

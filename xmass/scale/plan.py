@@ -69,7 +69,7 @@ class Plan:
         size = " x ".join(f"{d}={n}" for d, n in self.chunk.items())
         measured = "measure=True predicts it"
         if self.seconds is not None and self.compile_seconds is not None:
-            measured = f"{_seconds(self.seconds)} on {self.workers} cores, after {_seconds(self.compile_seconds)} of compiling"
+            measured = f"{in_seconds(self.seconds)} on {self.workers} cores, after {in_seconds(self.compile_seconds)} of compiling"
         rows = {
             "runs": f"{self.runs}" + (f" ({over})" if over else "") + f" of {self.steps} steps, {_count(self.regions, 'region')}",
             "tiles": f"{self.tiles} of {self.tile} runs, {self.padding:.0%} padding, {_count(self.connectomes, 'connectome')}",
@@ -237,7 +237,8 @@ def _bytes(count: float) -> str:
     return f"{count:.3g} TB"
 
 
-def _seconds(seconds: float) -> str:
+def in_seconds(seconds: float) -> str:
+    """A time as text."""
     if seconds < 120:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,7 +1,8 @@
 """A zarr store that a run fills chunk by chunk, and continues after it was stopped.
 
-A store is made whole and empty, then each chunk is written, and after its data one status per run. Only the status says that a
-chunk is there: data of diverged runs may be all NaN, which zarr does not even write.
+A store is made whole and empty, then each chunk is written, after its data one status per run, and after that its line in the ledger,
+each on the disk before the next begins. Only these say that a chunk is there: data of diverged runs may be all NaN, which zarr does
+not even write.
 """
 
 from __future__ import annotations
@@ -14,22 +15,31 @@ import shutil
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
+from xmass._version import __version__
 from xmass.labelled.provenance import CONFIG_HASH, CONFIGURATION, VERSIONS, differences
 from xmass.labelled.rebuild import warn_diverged
 from xmass.labelled.record import result_attrs
 from xmass.labelled.resolve import Config, Request, Resolved, resolve
 from xmass.labelled.schema import BATCH, CONVENTIONS, DIVERGED, LONG_NAME, SEED
-from xmass.scale.chunks import chunk_sizes, chunked, default_chunks, template
+from xmass.scale import durable, ledger
+from xmass.scale.chunks import boxes, chunk_sizes, chunked, default_chunks, template
+from xmass.scale.failures import FAILED, GOOD, MEANINGS, NOT_RUN, warn_failed
 from xmass.scale.lock import Lock
-from xmass.scale.work import DONE, STATUS, WriteError, fill
+from xmass.scale.pieces import WriteError
+from xmass.scale.work import STATUS, fill
 
-_MEANINGS = "not_run ok diverged error"
+STORE_FORMAT = "store_format"
+"""Attribute of a store: the number of its format."""
 _STORED_BYTES = 32_000_000
+
+
+class NewerStore(ValueError):
+    """A store that this version cannot read."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,11 +52,32 @@ class Found:
 
     @property
     def finished(self) -> bool:
-        return bool(np.isin(self.status, DONE).all())
+        """Whether every run has run, well or not."""
+        return not (self.status == NOT_RUN).any()
+
+    @property
+    def failed(self) -> bool:
+        """Whether some run raised an error or ran out of memory."""
+        return bool(np.isin(self.status, FAILED).any())
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Runs along every run dim."""
+        return dict(zip(self.chunk, self.status.shape, strict=True))
+
+    @property
+    def boxes(self) -> dict[ledger.At, tuple[tuple[int, int], ...]]:
+        """Every chunk by its position in the grid of chunks."""
+        return boxes(self.sizes, self.chunk)
 
 
 def run_to_store(
-    config: Config, request: Request, store: Path, chunks: Mapping[str, int] | None, resume: bool, progress: bool | None
+    config: Config,
+    request: Request,
+    store: Path,
+    chunks: Mapping[str, int] | None,
+    resume: bool | Literal["failed"],
+    progress: bool | None,
 ) -> xr.Dataset:
     """Fill a store with a run, or continue one, and open it.
 
@@ -60,8 +91,8 @@ def run_to_store(
         A local directory, made if it does not exist.
     chunks : mapping of str to int, optional
         Runs per chunk along run dims: what is computed, written and lost at once. By default about one tile.
-    resume : bool
-        Continue; if False, a store that exists is an error.
+    resume : bool or "failed"
+        Continue; if False, a store that exists is an error; ``"failed"`` also tries again what raised an error or ran out of memory.
     progress : bool, optional
         Show a progress bar; by default for runs of more than a few seconds.
 
@@ -73,29 +104,34 @@ def run_to_store(
     Raises
     ------
     ValueError
-        If the store holds another run (the differences are named), or is none of ours; it is left as it is.
+        If the store holds another run (the differences are named), is none of ours, or needs another version; it is left as it is.
     FileExistsError
         If it exists and ``resume`` is False.
     BlockingIOError
         If another process is writing to it.
     OSError
         If the disk is full or read-only. What is stored is safe, and the same call continues.
+    Exception
+        What the runs raised, if all of them do. Where only some fail, the others are stored, and a ``FailedRunsWarning`` names them.
     """
+    if not isinstance(resume, bool) and resume != "failed":
+        raise ValueError(f"resume={resume!r}, needs True, False or 'failed'.")
     if ":/" in str(store):
         raise ValueError(f"store={str(store)!r}, needs a local directory. Write there, and copy the finished store.")
     found = inspect(store)
+    again = resume == "failed"
     if found is not None and not resume:
         raise FileExistsError(f"{store} exists. To continue it leave out resume=False; else delete it or choose another path.")
     resolved, attrs = _resolve_for(config, request, store, found)
     chunk = default_chunks(resolved) if chunks is None else chunk_sizes(resolved, chunks)
     if STATUS in template(resolved, {}).variables or STATUS in resolved.sizes:
         raise ValueError(f"a monitor, dim or coordinate is called {STATUS!r}, which a store keeps for itself. Rename it.")
-    if found is None or not found.finished:
+    if found is None or not _all_done(store, found) or (again and found.failed):
         try:
-            store.parent.mkdir(parents=True, exist_ok=True)
-            with Lock(_beside(store, "lock")):
+            durable.sync_folders(durable.make_folders(store.parent))
+            with Lock(beside(store, "lock")):
                 resolved, attrs, chunk = _prepare(config, request, store, resolved, attrs, chunk)
-                fill(resolved, store, chunk, progress)
+                fill(resolved, store, chunk, progress, again)
         except BlockingIOError:
             raise
         except OSError as error:
@@ -103,7 +139,32 @@ def run_to_store(
     ds = open_store(store)
     ds = ds[list(template(resolved, {}).data_vars)]
     warn_diverged(ds[DIVERGED])
+    if STATUS in ds.coords:
+        warn_failed(store, ds[STATUS], reasons(store))
     return ds
+
+
+def _all_done(store: Path, found: Found) -> bool:
+    """Whether every run is done, and every chunk recorded. A store that is older than ledgers needs none."""
+    if not found.finished:
+        return False
+    kept = ledger.read(store)
+    return found.attrs.get(STORE_FORMAT, 1) < ledger.FORMAT if kept is None else found.boxes.keys() <= kept.records.keys()
+
+
+def reasons(store: Path) -> dict[tuple[int, ...], str]:
+    """Why runs of a store failed, by their place along the run dims."""
+    found, kept = inspect(store), ledger.read(store)
+    if found is None or kept is None:
+        return {}
+    grid, said = found.boxes, {}
+    for at, record in kept.records.items():
+        if record.failed and at in grid:
+            first = [a for a, _ in grid[at]]
+            shape = tuple(b - a for a, b in grid[at])
+            for place, _, why in record.failed:
+                said[tuple(int(a + i) for a, i in zip(first, np.unravel_index(place, shape), strict=True))] = why
+    return said
 
 
 def open_store(path: str | Path) -> xr.Dataset:
@@ -117,13 +178,13 @@ def open_store(path: str | Path) -> xr.Dataset:
     Returns
     -------
     Dataset
-        The result. If some of it has not run, there is a coordinate ``status`` (0 not run, 1 ok, 2 diverged, 3 error), and data that
-        have not run are NaN.
+        The result. If some of it has not run or failed, there is a coordinate ``status`` (0 not run, 1 ok, 2 diverged, 3 error, 4 out
+        of memory), and data that have not run or failed are NaN.
 
     Raises
     ------
     ValueError
-        If ``path`` is no store of a run.
+        If ``path`` is no store of a run, or needs another version.
 
     Examples
     --------
@@ -145,7 +206,8 @@ def open_store(path: str | Path) -> xr.Dataset:
         n: (c.dims, np.array(c.values.tolist(), dtype=str).reshape(c.shape), c.attrs) for n, c in ds.coords.items() if c.dtype.kind == "T"
     }
     ds = ds.assign_coords(text)
-    return ds.drop_vars(STATUS) if found.finished else ds
+    ds.attrs.pop(STORE_FORMAT, None)
+    return ds.drop_vars(STATUS) if np.isin(found.status, GOOD).all() else ds
 
 
 def inspect(store: Path) -> Found | None:
@@ -154,11 +216,12 @@ def inspect(store: Path) -> Found | None:
     Raises
     ------
     ValueError
-        If it holds something that this module has not made.
+        If it holds something that this module has not made, or cannot read because it is newer.
     """
     if not store.exists() or (store.is_dir() and not any(store.iterdir())):
         return None
     attrs = _metadata(store).get("attributes", {})
+    _check_version(store, attrs)
     if attrs.get("Conventions") != CONVENTIONS or CONFIGURATION not in attrs or not _metadata(store / STATUS):
         raise ValueError(f"{store} exists and was not made by run_to_zarr. It is left as it is: choose another path.")
     import zarr
@@ -166,7 +229,31 @@ def inspect(store: Path) -> Found | None:
     status = zarr.open_array(store / STATUS, mode="r")
     dims = status.metadata.dimension_names or ()  # type: ignore[union-attr]
     chunk = {str(d): c for d, c in zip(dims, status.chunks, strict=True)}
-    return Found(attrs, chunk, np.asarray(status[...]))
+    try:
+        values = np.asarray(status[...])
+    except Exception as error:  # what a codec raises
+        said = (
+            f"{store} is damaged: its status cannot be read ({error}). xm.scale.verify({str(store)!r}, mark=True) says where, and mends it."
+        )
+        raise ValueError(said) from error
+    return Found(attrs, chunk, values)
+
+
+def _check_version(store: Path, attrs: Mapping[str, Any]) -> None:
+    """Refuse a store of a newer format."""
+    number, name = attrs.get(STORE_FORMAT, 1), str(attrs.get("Conventions", ""))
+    ours = name == CONVENTIONS or not name.startswith(CONVENTIONS.partition("-")[0] + "-")
+    if ours and isinstance(number, int) and number <= ledger.FORMAT:
+        return
+    try:
+        by = json.loads(attrs[VERSIONS])["xmass"]
+    except (KeyError, TypeError, ValueError):
+        by = "unknown"
+    what = f"store format {number}" if ours else f"conventions {name}"
+    raise NewerStore(
+        f"{store} has {what} and was written by xmass {by}; this is xmass {__version__}, which reads store formats up to "
+        f"{ledger.FORMAT} and conventions {CONVENTIONS}. It is left as it is: open it with xmass {by} or newer."
+    )
 
 
 def _metadata(path: Path) -> dict[str, Any]:
@@ -235,6 +322,8 @@ def _prepare(
     """With the lock held: remove what a killed process left, make the store if there is none."""
     for left in store.parent.glob(f"{_escaped(store.name)}.init-*"):
         shutil.rmtree(left, ignore_errors=True)
+    for left in store.parent.glob(f"{_escaped(store.name)}.lock.*"):
+        left.unlink(missing_ok=True)
     found = inspect(store)
     if found is None:
         _create(store, resolved, attrs, chunk)
@@ -244,7 +333,32 @@ def _prepare(
     if found.attrs[CONFIG_HASH] != attrs[CONFIG_HASH]:  # made by another process since we looked
         resolved, attrs = _resolve_for(config, request, store, found)
     _check_pieces(store, resolved, found.chunk)
+    _mend_ledger(store, resolved, found)
     return resolved, attrs, found.chunk
+
+
+def _mend_ledger(store: Path, resolved: Resolved, found: Found) -> None:
+    """A ledger for a store that has none: what is done stays, without checksums. Lines that are damaged go; their chunks run again."""
+    kept = ledger.read(store)
+    if kept is not None and kept.header is not None and not kept.damaged:
+        return
+    arrays = (*chunked(resolved, template(resolved, {})), STATUS)
+    pieces = {f"{name}/c" for name in arrays}
+    files = {
+        n: f for n, f in ledger.checksums(store).items() if n != ledger.NAME and not any(n == p or n.startswith(f"{p}/") for p in pieces)
+    }
+    header = ledger.Header(found.attrs[CONFIG_HASH], found.sizes, found.chunk, arrays, files)
+    if kept is not None:
+        ledger.mend(store, header)
+        return
+    if found.attrs.get(STORE_FORMAT, 1) >= ledger.FORMAT:
+        warnings.warn(f"{store / ledger.NAME} is gone: chunks that are done are taken as they are, without checksums.", stacklevel=5)
+    records = []
+    for at, box in found.boxes.items():
+        codes, counts = np.unique(found.status[tuple(slice(a, b) for a, b in box)], return_counts=True)
+        if NOT_RUN not in codes:
+            records.append(ledger.Record(at, None, dict(zip(codes.tolist(), counts.tolist(), strict=True))))
+    ledger.create(store, header, records)
 
 
 def _check_pieces(store: Path, resolved: Resolved, chunk: dict[str, int]) -> None:
@@ -269,9 +383,9 @@ def _create(store: Path, resolved: Resolved, attrs: dict[str, Any], chunk: dict[
     import dask.array as da
     from zarr.codecs import BloscCodec
 
-    ds = template(resolved, attrs).drop_encoding()
+    ds = template(resolved, attrs | {STORE_FORMAT: ledger.FORMAT}).drop_encoding()
     status = da.zeros(tuple(resolved.sizes.values()), dtype="uint8", chunks=-1)
-    about = {LONG_NAME: "state of the run", "flag_values": [0, 1, 2, 3], "flag_meanings": _MEANINGS}
+    about = {LONG_NAME: "state of the run", "flag_values": list(range(len(MEANINGS))), "flag_meanings": " ".join(MEANINGS)}
     ds = ds.assign_coords({STATUS: (tuple(resolved.sizes), status, about)})
     names = [*chunked(resolved, ds), STATUS]
     lead = tuple(chunk.values())
@@ -284,10 +398,12 @@ def _create(store: Path, resolved: Resolved, attrs: dict[str, Any], chunk: dict[
         encoding[name] = {"chunks": stored_chunks(lead, inner, variable.dtype.itemsize) if inner else lead}
         encoding[name]["compressors"] = (BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),)
     text = {n: v.astype(object) for n, v in ds.coords.items() if v.dtype.kind in "UT"}
-    part = _beside(store, f"init-{os.getpid()}")
+    part = beside(store, f"init-{os.getpid()}")
     try:
         ds.assign_coords(text).to_zarr(part, mode="w", compute=False, consolidated=False, encoding=encoding)
-        os.rename(part, store)
+        ledger.create(part, ledger.Header(attrs[CONFIG_HASH], dict(resolved.sizes), chunk, tuple(names), ledger.checksums(part)))
+        durable.sync_tree(part)
+        durable.rename(part, store)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -303,7 +419,8 @@ def stored_chunks(lead: tuple[int, ...], inner: tuple[int, ...], itemsize: int) 
     return (*(1 for _ in lead), -(-inner[0] // pieces), *inner[1:])
 
 
-def _beside(store: Path, what: str) -> Path:
+def beside(store: Path, what: str) -> Path:
+    """The path of a store's lock, or of the store while it is made."""
     return store.with_name(f"{store.name}.{what}")
 
 

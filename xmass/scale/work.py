@@ -1,11 +1,13 @@
-"""Filling a store: its chunks on threads or on a cluster, each followed by its status."""
+"""Filling a store: its chunks on threads or on a cluster. What is done is written by them, and then recorded here, in the ledger."""
 
 from __future__ import annotations
 
 import concurrent.futures
-import json
+import dataclasses
+import math
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,31 +17,28 @@ import numpy as np
 from xmass.labelled.execute import Cancelled, Report, cores
 from xmass.labelled.progress import Bar
 from xmass.labelled.resolve import Resolved
-from xmass.labelled.schema import DIVERGED
-from xmass.scale.chunks import Box, Parcel, block, boxes, chunked
+from xmass.scale import ledger
+from xmass.scale.chunks import Box, Parcel, block, boxes
+from xmass.scale.failures import FAILED, GOOD, Outcome, lost, outcome_of, reason
+from xmass.scale.ledger import At, Record
+from xmass.scale.pieces import WriteError, write_chunk
 
 STATUS = "status"
-OK, DIVERGED_STATUS, ERROR = 1, 2, 3
-DONE = (OK, DIVERGED_STATUS)
 _PATIENCE = 3
-"""Chunks that may fail before the others are given up."""
+"""Chunks that may fail before all others are given up, where none has succeeded yet."""
 
 
-class WriteError(OSError):
-    """Data could not be written."""
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """A chunk that is on the disk."""
 
-    said = ""
-
-
-class Failures(Exception):
-    """Chunks that failed, each with its error."""
-
-    def __init__(self, found: list[tuple[Box, Exception]]) -> None:
-        self.found = found
+    record: Record
+    error: Exception | None
+    """What was raised, if something was."""
 
 
-def fill(resolved: Resolved, store: Path, chunk: dict[str, int], progress: bool | None) -> None:
-    """Run every chunk of a store that is not done.
+def fill(resolved: Resolved, store: Path, chunk: dict[str, int], progress: bool | None, again: bool = False) -> None:
+    """Run every chunk of a store that is not done; with ``again`` those with failed runs too.
 
     Raises
     ------
@@ -48,62 +47,89 @@ def fill(resolved: Resolved, store: Path, chunk: dict[str, int], progress: bool 
     KeyboardInterrupt
         With a message that says how to continue.
     Exception
-        What a chunk raised, with notes; the others have run, unless three failed.
+        What a chunk raised, with notes, if no run of the store has succeeded.
     """
-    status = _status(store)
     grid = boxes(resolved.sizes, chunk)
-    todo = [box for box in grid.values() if not np.isin(status[_index(box)], DONE).all()]
-    errors = store.with_name(f"{store.name}.errors.json")
+    todo, good = _missing(store, grid, GOOD if again else (*GOOD, *FAILED))
     steps = resolved.stop - resolved.start
     client = active_client()
+    parcel = Parcel(resolved)
     try:
-        with Bar(steps * sum(_runs(box) for box in todo), "simulating", progress) as bar:
+        ledger.begin(store, todo & ledger_of(store).records.keys())
+        with Bar(steps * sum(_runs(grid[at]) for at in todo), "simulating", progress) as bar:
+            book = _Book(parcel, store, grid, good)
+            ordered = [at for at in grid if at in todo]
             if client is not None:
-                _on_cluster(client, Parcel(resolved), store, todo, lambda box: bar.add(steps * _runs(box)))
+                _on_cluster(client, book, ordered, lambda at: bar.add(steps * _runs(grid[at])))
             else:
-                _on_threads(Parcel(resolved), store, todo, bar.add)
+                _on_threads(book, ordered, bar.add)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{_so_far(store, grid)} Call run_to_zarr again, with the same arguments, to continue.") from None
     except WriteError as error:
         error.said = f"cannot write to {store}. {_so_far(store, grid)} Make room, or make it writable, and call again to continue."
         raise
-    except Failures as failures:
-        said = [{"runs": _named(resolved, box), "error": f"{type(e).__name__}: {e}"} for box, e in failures.found]
-        errors.write_text(json.dumps(said, indent=1))
-        box, first = failures.found[0]
-        first.add_note(f"in the runs {_named(resolved, box)}; {len(said)} chunks failed, see {errors}.")
-        first.add_note(f"{_so_far(store, grid)} Call again to repeat the rest.")
+    if book.errors and not book.good:
+        at, first = book.errors[0]
+        first.add_note(f"in the runs {_named(resolved, grid[at])}; {len(book.errors)} chunks failed, and none has succeeded.")
+        first.add_note(f"{_so_far(store, grid)} Put right what is wrong and call again with resume='failed' to try all of them again.")
         raise first from None
-    errors.unlink(missing_ok=True)
 
 
-def run_chunk(parcel: Parcel, store: str, box: Box, threads: int = 1, report: Report | None = None) -> None:
-    """Simulate one chunk, write its data, then its status; nothing if it is there already."""
-    import zarr
+def run_chunk(parcel: Parcel, store: str, at: At, box: Box, threads: int = 1, report: Report | None = None) -> Done:
+    """Simulate one chunk, and write its data, then its status, durably."""
 
-    status, where = zarr.open_array(f"{store}/{STATUS}", mode="r+"), _index(box)
-    if np.isin(status[where], DONE).all():
-        return
-    try:
-        ds = block(parcel.resolved, box, threads=threads, report=report)
-    except Cancelled:
-        raise
-    except Exception:
-        _write(status, where, np.uint8(ERROR))
-        raise
-    for name in chunked(parcel.resolved, ds):
-        _write(zarr.open_array(f"{store}/{name}", mode="r+"), where, ds[name].values)
-    _write(status, where, np.where(ds[DIVERGED].values, np.uint8(DIVERGED_STATUS), np.uint8(OK)))
+    def simulate(part: Box) -> Any:
+        return block(parcel.resolved, part, threads=threads, report=report)
+
+    def again(part: Box) -> Any:
+        return block(parcel.resolved, part, threads=threads)
+
+    return _written(Path(store), at, box, outcome_of(parcel.resolved, box, simulate, again))
 
 
-def _write(array: Any, where: tuple[slice, ...], values: Any) -> None:
-    try:
-        array[(*where, ...)] = values
-    except OSError as error:
-        raise WriteError(error.errno, error.strerror or str(error)) from error
+def _written(store: Path, at: At, box: Box, outcome: Outcome) -> Done:
+    files = write_chunk(store, box, outcome.values, (STATUS, outcome.status))
+    return Done(Record(at, files, outcome.counts, tuple(outcome.failed), time.time()), outcome.error)
 
 
-def _on_threads(parcel: Parcel, store: Path, todo: list[Box], report: Report) -> None:
+class _Book:
+    """What has come back so far: recorded in the ledger, one chunk after the other, by one process."""
+
+    def __init__(self, parcel: Parcel, store: Path, grid: dict[At, Box], good: bool) -> None:
+        self.parcel, self.store, self.grid = parcel, store, grid
+        self.good = good
+        """Whether some run of the store has succeeded."""
+        self.errors: list[tuple[At, Exception]] = []
+        self.added: set[At] = set()
+
+    def add(self, at: At, done: Done) -> None:
+        """Record a chunk."""
+        try:
+            ledger.add(self.store, done.record)
+        except OSError as error:
+            raise WriteError(error.errno, error.strerror or str(error)) from error
+        self.added.add(at)
+        self.good |= any(done.record.counts.get(code) for code in GOOD)
+        if done.error is not None:
+            self.errors.append((at, done.error))
+
+    def collect(self, completed: Iterable[Any], jobs: dict[Any, At], done: Callable[[At], None] | None) -> None:
+        """Wait for all chunks. A disk that cannot be written ends it at once; so do three chunks, where none succeeds."""
+        for job in completed:
+            at, error = jobs[job], job.exception()
+            if error is None:
+                self.add(at, job.result())
+            elif isinstance(error, WriteError) or not isinstance(error, Exception):
+                raise error
+            else:  # its process is gone, or it could not be sent
+                self.add(at, _written(self.store, at, self.grid[at], lost(self.parcel.resolved, self.grid[at], error)))
+            if done is not None:
+                done(at)
+            if len(self.errors) >= _PATIENCE and not self.good:
+                return
+
+
+def _on_threads(book: _Book, todo: list[At], report: Report) -> None:
     """One chunk per core; several cores per chunk where there are fewer chunks than cores."""
     workers = max(min(cores(), len(todo)), 1)
     threads = max(cores() // workers, 1)
@@ -115,46 +141,56 @@ def _on_threads(parcel: Parcel, store: Path, todo: list[Box], report: Report) ->
         report(count)
 
     pool = concurrent.futures.ThreadPoolExecutor(workers)
-    jobs = {pool.submit(run_chunk, parcel, str(store), box, threads, step): box for box in todo}
+    jobs = {pool.submit(run_chunk, book.parcel, str(book.store), at, book.grid[at], threads, step): at for at in todo}
     try:
-        _collect(concurrent.futures.as_completed(jobs), jobs, None)
+        book.collect(concurrent.futures.as_completed(jobs), jobs, None)
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+        for job, at in jobs.items():  # written while the others were stopped
+            if at not in book.added and not job.cancelled() and job.exception() is None:
+                book.add(at, job.result())
 
 
-def _on_cluster(client: Any, parcel: Parcel, store: Path, todo: list[Box], done: Callable[[Box], None]) -> None:
+def _on_cluster(client: Any, book: _Book, todo: list[At], done: Callable[[At], None]) -> None:
     """One chunk per task. The plan is a task too, so that it is made again where a worker is lost."""
     from distributed import as_completed
 
-    plan = client.submit(_same, parcel, pure=False)
-    jobs = {client.submit(run_chunk, plan, str(store.absolute()), box, pure=False): box for box in todo}
+    plan = client.submit(_same, book.parcel, pure=False)
+    path = str(book.store.absolute())
+    jobs = {client.submit(_remote, plan, path, at, book.grid[at], pure=False): at for at in todo}
     try:
-        _collect(as_completed(jobs), jobs, done)
+        book.collect(as_completed(jobs), jobs, done)
     finally:
         client.cancel([job for job in jobs if not job.done()])
+
+
+def _remote(parcel: Parcel, store: str, at: At, box: Box) -> Done:
+    """A chunk, and an error that can be sent."""
+    done = run_chunk(parcel, store, at, box)
+    error = done.error
+    if error is None or (type(error).__module__ == "builtins" and all(isinstance(a, str | int | float) for a in error.args)):
+        return done
+    return dataclasses.replace(done, error=RuntimeError(reason(error)))
 
 
 def _same(parcel: Parcel) -> Parcel:
     return parcel
 
 
-def _collect(completed: Iterable[Any], jobs: dict[Any, Box], done: Callable[[Box], None] | None) -> None:
-    """Wait for all chunks. A disk that cannot be written ends it at once, three chunks that fail too."""
-    failed: list[tuple[Box, Exception]] = []
-    for job in completed:
-        error = job.exception()
-        if error is None:
-            if done is not None:
-                done(jobs[job])
-        elif isinstance(error, WriteError) or not isinstance(error, Exception):
-            raise error
-        else:
-            failed.append((jobs[job], error))
-            if len(failed) == _PATIENCE:
-                break
-    if failed:
-        raise Failures(failed)
+def ledger_of(store: Path) -> ledger.Ledger:
+    """The ledger of a store that has one."""
+    found = ledger.read(store)
+    if found is None:
+        raise FileNotFoundError(f"{store / ledger.NAME} is gone.")
+    return found
+
+
+def _missing(store: Path, grid: dict[At, Box], final: tuple[int, ...]) -> tuple[set[At], bool]:
+    """Chunks that are to be run: not in the ledger, or with a run that is not done. And whether some run has succeeded."""
+    status, records = status_of(store), ledger_of(store).records
+    todo = {at for at, box in grid.items() if at not in records or not np.isin(status[_index(box)], final).all()}
+    return todo, bool(np.isin(status, GOOD).any())
 
 
 def active_client() -> Any:
@@ -168,16 +204,15 @@ def active_client() -> Any:
         return None
 
 
-def _status(store: Path) -> np.ndarray:
+def status_of(store: Path) -> np.ndarray:
+    """The status of every run."""
     import zarr
 
     return np.asarray(zarr.open_array(store / STATUS, mode="r")[...])
 
 
-def _so_far(store: Path, grid: dict[tuple[int, ...], Box]) -> str:
-    status = _status(store)
-    count = sum(bool(np.isin(status[_index(box)], DONE).all()) for box in grid.values())
-    return f"{count} of {len(grid)} chunks are stored and safe."
+def _so_far(store: Path, grid: dict[At, Box]) -> str:
+    return f"{len(grid) - len(_missing(store, grid, GOOD)[0])} of {len(grid)} chunks are stored and safe."
 
 
 def _index(box: Box) -> tuple[slice, ...]:
@@ -185,7 +220,7 @@ def _index(box: Box) -> tuple[slice, ...]:
 
 
 def _runs(box: Box) -> int:
-    return int(np.prod([b - a for a, b in box], dtype=np.int64))
+    return math.prod(b - a for a, b in box)
 
 
 def _named(resolved: Resolved, box: Box) -> str:
