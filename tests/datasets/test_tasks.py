@@ -38,6 +38,15 @@ def test_the_white_noise_task_has_its_moments():
     check_white_noise(ds.input.values, ds.target.values)
 
 
+def test_the_white_noise_generator_draws_the_same_task():
+    trials = xm.datasets.white_noise_generator(n_trials=20_000)
+    first, second = trials.sample(seed=0), trials.sample(seed=1)
+    assert first.sizes == {"trial": 20_000, "time": 25} and first.input.attrs["units"] == "1"
+    check_white_noise(first.input.values, first.target.values)
+    np.testing.assert_allclose(first.target, first.input.cumsum("time"), atol=1e-5)  # single precision
+    assert abs(np.corrcoef(first.input.values.ravel(), second.input.values.ravel())[0, 1]) < 0.05  # seeds are independent
+
+
 def test_random_spike_trains_are_poisson_and_their_labels_independent():
     ds = xm.datasets.random_spike_trains(seed=1)
     assert dict(ds.spike.sizes) == {"trial": 256, "time": 2000, "neuron": 100}

@@ -15,7 +15,7 @@ from xmass.datasets.cohort import example_cohort, make_cohort, record_cohort
 from xmass.datasets.example import example_connectome
 from xmass.datasets.signals import example_signal
 from xmass.datasets.spikes import random_spike_trains, spike_pattern_task
-from xmass.datasets.tasks import delayed_match_task, white_noise_task
+from xmass.datasets.tasks import delayed_match_task, white_noise_generator, white_noise_task
 from xmass.labelled.suggest import nearest
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "record_cohort",
     "register_dataset",
     "spike_pattern_task",
+    "white_noise_generator",
     "white_noise_task",
 ]
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from xmass.labelled.schema import TIME, time_attrs
+from xmass.training.data import Generator
 
 
 def delayed_match_task(*, n_trials: int = 128, n_steps: int = 10, n_symbols: int = 4, seed: int = 0) -> xr.Dataset:
@@ -139,6 +142,51 @@ def white_noise_task(
             "scale": scale,
         },
     )
+
+
+def white_noise_generator(
+    *, n_trials: int = 128, n_steps: int = 25, dt: float = 0.04, mean: float = 0.025, scale: float = 0.01
+) -> Generator:
+    """Trials of :func:`white_noise_task` that are drawn anew for every update, inside the compiled program.
+
+    Parameters
+    ----------
+    n_trials : int
+        How many for each update: the batch.
+    n_steps, dt, mean, scale
+        As in :func:`white_noise_task`.
+
+    Returns
+    -------
+    Generator
+        Of ``input`` and ``target``; the seed of ``Trainer.fit`` decides what is drawn.
+
+    Raises
+    ------
+    ValueError
+        As :func:`white_noise_task`.
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> trials = xm.datasets.white_noise_generator(n_trials=16)
+    >>> trainer = xm.training.Trainer(
+    ...     xm.training.Sequential(xm.training.RNN(20), xm.training.Linear()), xm.training.MeanSquaredError(), learning_rate=1e-2
+    ... )
+    >>> history = trainer.fit(trials, x="input", y="target", steps=200, seed=0)
+    >>> bool(history.loss.isel(epoch=-1) < 0.1)
+    True
+    """
+    like = white_noise_task(n_trials=n_trials, n_steps=n_steps, dt=dt, mean=mean, scale=scale)
+
+    def draw(key: jax.Array) -> dict[str, jax.Array]:
+        first, second = jax.random.split(key)
+        series = _white_noise(jax.random.normal(first, (n_trials, 1)), jax.random.normal(second, (n_trials, n_steps)), dt, mean, scale)
+        return {"input": series, "target": jnp.cumsum(series, axis=1)}
+
+    attrs = {k: v for k, v in like.attrs.items() if k not in ("generator_seed", "provenance")}
+    like.attrs = {**attrs, "provenance": "drawn at each update: xmass.datasets.white_noise_generator"}
+    return Generator(draw, like)
 
 
 def _white_noise(start: Any, noise: Any, dt: float, mean: float, scale: float) -> Any:
