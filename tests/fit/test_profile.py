@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -63,6 +65,27 @@ def test_the_other_parameter_follows_and_the_confidence_set_is_that_of_least_squ
     assert "initial.x" not in along.dims
 
 
+def test_one_value_of_a_regional_parameter_is_held_and_the_others_are_fitted():
+    # Three regions that do not touch each other: only the held one is off, by (x0 - truth) exp(-t/10), among 3 regions.
+    recorded, truth = recorded_with(0.0), 0.5 + 0.25 * SHAPE
+    regional = xm.Param(xr.zeros_like(SHAPE), bounds=(-2.0, xr.DataArray([1.0, 2.0, 3.0], dims="region")), dims="region")
+    fitter = xm.Fitter(
+        bank(), objective=xm.objectives.timeseries_rmse(), run=RUN, search={"initial.x": regional}, backend="scipy", noise="common"
+    )
+    values = float(truth[1]) + np.array([-0.2, 0.0, 0.1])
+    along = xm.profile(
+        fitter, xr.Dataset({"initial.x": truth + 0.01}), recorded, "initial.x", at={"region": 1}, values=values, n_steps=30, progress=False
+    )
+    size = np.sqrt(np.mean(np.exp(-0.2 * recorded.time.values)) / 3)
+    np.testing.assert_allclose(along.loss, abs(values - float(truth[1])) * size, atol=2e-4)
+    assert along.loss.dims == ("initial.x[1]",)
+    np.testing.assert_allclose(along["initial.x"].isel(region=1), values)
+    np.testing.assert_allclose(along["initial.x"].isel(region=[0, 2]), np.tile(truth.values[[0, 2]], (3, 1)), atol=2e-3)  # where it stops
+    assert xm.profile(fitter, along.isel({"initial.x[1]": 1}), recorded, "initial.x", at={"region": 1}, n=2, n_steps=1)[
+        "initial.x[1]"
+    ].values.tolist() == [-2.0, 2.0]
+
+
 @pytest.mark.long
 def test_each_subject_has_its_profile():
     both = xr.concat([recorded_with(0.0), 2 * recorded_with(0.0)], dim=xr.Variable("subject", ["s1", "s2"]))
@@ -94,7 +117,15 @@ def test_errors_say_what_to_do():
     each = xm.Fitter(
         bank(), objective=xm.objectives.timeseries_rmse(), run=RUN, search={"initial.x": xm.Param(0.1, bounds=(-1, 1), dims="region")}
     )
-    with pytest.raises(ValueError, match="value for each region"):
-        xm.profile(each, xr.Dataset({"initial.x": 0.5 + 0.25 * SHAPE}), recorded, "initial.x")
+    start = xr.Dataset({"initial.x": 0.5 + 0.25 * SHAPE})
+    with pytest.raises(ValueError, match=r"value for each region.*at={'region': 0}"):
+        xm.profile(each, start, recorded, "initial.x")
+    with pytest.raises(ValueError, match="needs one label of 'region', such as 0, 1, 2"):
+        xm.profile(each, start, recorded, "initial.x", at={"region": 5})
+    with pytest.raises(ValueError, match="'b0' is one number"):
+        xm.profile(fitter, best, recorded, "b0", at={"region": 0})
+    penalised = dataclasses.replace(fitter, search=SEARCH | {"b0": xm.Param(0.2, bounds=(-2.0, 2.0), reg=1.0)})
+    with pytest.raises(ValueError, match="b0 has reg="):
+        xm.profile(penalised, best, recorded, "b1")
     with pytest.raises(ValueError, match="no noise"):
         xm.profile(fitter, best, recorded, "b0", likelihood=xm.fit.GaussianLikelihood(xm.objectives.timeseries_rmse()))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from xmass.core.param import limits
+from xmass.analysis.arrays import array_namespace
+from xmass.core.param import Param, limits
 from xmass.fit.layout import Entry
 from xmass.fit.likelihood import GaussianLikelihood
 from xmass.fit.result import BEST_LOSS, CONVERGED, LOSS, START
@@ -21,7 +22,7 @@ from xmass.labelled.schema import LONG_NAME, UNITS
 if TYPE_CHECKING:
     from xmass.fit.fitter import Fitter
 
-GRID_POINT = "grid_point"
+GRID_POINT, _REST = "grid_point", "rest"
 DEVIANCE, INSIDE = "deviance", "inside"
 _CHI_SQUARE = 3.841458820694124
 """95th percentile of the chi-square distribution with one degree of freedom."""
@@ -35,6 +36,7 @@ def profile(
     target: xr.Dataset,
     parameter: str,
     *,
+    at: Mapping[str, Hashable] | None = None,
     n: int = 21,
     values: Sequence[float] | np.ndarray | None = None,
     n_steps: int = 50,
@@ -57,7 +59,9 @@ def profile(
     target : Dataset
         The recordings.
     parameter : str
-        A fitted parameter that is one number.
+        A fitted parameter.
+    at : mapping, optional
+        Which of its values, where it has one for each region: ``{"region": "V1"}``. The others are fitted anew.
     n : int
         Points of the grid, evenly between the bounds, in their logarithm with ``transform="log"``.
     values : sequence of float, optional
@@ -77,15 +81,16 @@ def profile(
     Returns
     -------
     Dataset
-        Along the dim ``parameter``, after the dims of the fits: ``loss``, the other parameters where it is smallest, and ``converged``.
-        With a likelihood also ``deviance``, twice the logarithm of the likelihood that is lost against the best grid point, and ``inside``,
-        whether it is below the 95th percentile of a chi-square distribution with one degree of freedom: the confidence set of the
-        likelihood ratio.
+        Along the dim ``parameter``, or ``parameter[label]``, after the dims of the fits: ``loss``, the other parameters where it is
+        smallest, and ``converged``. With a likelihood also ``deviance``, twice the logarithm of the likelihood that is lost against the
+        best grid point, and ``inside``, whether it is below the 95th percentile of a chi-square distribution with one degree of freedom:
+        the confidence set of the likelihood ratio.
 
     Raises
     ------
     KeyError, ValueError
-        If the parameter is not fitted or is no single number, if the grid is not known, or if there are several objectives.
+        If the parameter is not fitted or ``at`` does not say which of its numbers is meant, if the grid is not known, if there are several
+        objectives, or a parameter has ``reg=``, whose penalty is measured from where a fit starts.
 
     References
     ----------
@@ -110,17 +115,22 @@ def profile(
         fitter = dataclasses.replace(fitter, objective=likelihood.objective)
     study = study_of(fitter, result, target, seed=seed, changes={"noise": fitter.noise})
     entry = _entry(study, parameter)
-    grid = _grid(entry, n, values)
-    if len(study.points.layout.entries) == 1:
+    place = _place(entry, at)
+    name = parameter if place is None else entry.names()[place]
+    grid = _grid(entry, n, values, place or 0)
+    penalised = next((e.path for e in study.points.layout.entries if e.param.reg is not None), None)
+    if penalised is not None:
+        raise ValueError(f"{penalised} has reg=, and a profile is of the loss alone. Take it away: dataclasses.replace(param, reg=None).")
+    if study.points.layout.size == 1:
         made = _swept(study, grid)
     else:
-        made = _refitted(fitter, study, result, target, entry, grid, n_steps, progress)
+        made = _refitted(fitter, study, result, target, _Held(entry, place, grid), n_steps, progress)
     spec = study.points.specs.get(parameter)
     attrs = {UNITS: spec.unit, LONG_NAME: spec.meaning} if spec is not None else {}
-    made = made.drop_vars(parameter, errors="ignore").rename({GRID_POINT: parameter}).assign_coords({parameter: (parameter, grid, attrs)})
-    made[LOSS].attrs |= {LONG_NAME: f"smallest loss at each {parameter}: {', '.join(study.problem.scorer.names)}", UNITS: "1"}
+    made = made.drop_vars(name, errors="ignore").rename({GRID_POINT: name}).assign_coords({name: (name, grid, attrs)})
+    made[LOSS].attrs |= {LONG_NAME: f"smallest loss at each {name}: {', '.join(study.problem.scorer.names)}", UNITS: "1"}
     if likelihood is not None:
-        made[DEVIANCE] = (made[LOSS] - made[LOSS].min(parameter)).assign_attrs({LONG_NAME: "twice the loss of log-likelihood", UNITS: "1"})
+        made[DEVIANCE] = (made[LOSS] - made[LOSS].min(name)).assign_attrs({LONG_NAME: "twice the loss of log-likelihood", UNITS: "1"})
         made[INSIDE] = (made[DEVIANCE] < _CHI_SQUARE).assign_attrs({LONG_NAME: "in the confidence set of 95 %"})
     return made
 
@@ -129,22 +139,36 @@ def _entry(study: Study, parameter: str) -> Entry:
     entries = {e.path: e for e in study.points.layout.entries}
     if parameter not in entries:
         raise KeyError(f"{parameter!r} is not fitted, needs one of {', '.join(entries)}.")
-    entry = entries[parameter]
-    if entry.labels:
+    return entries[parameter]
+
+
+def _place(entry: Entry, at: Mapping[str, Hashable] | None) -> int | None:
+    """The number of the value that is meant; None for a parameter that is one number."""
+    if not entry.labels:
+        if at:
+            raise ValueError(f"at={dict(at)}, and {entry.path!r} is one number. Leave it out.")
+        return None
+    dim, labels = next(iter((str(d), np.asarray(v).tolist()) for d, v in entry.labels.items()))
+    if len(entry.labels) > 1 or entry.free is not None or not entry.transform.elementwise:
         raise ValueError(
-            f"{parameter!r} has a value for each {' and '.join(entry.labels)}, a profile is of one number: fit one, and derive the "
-            f"parameter from it: derive={{{parameter!r}: lambda q: q['scale'] * values}}."
+            f"{entry.path!r} has a value for each {' and '.join(entry.labels)}, and a profile is of one that can be held while the others "
+            f"are fitted. Profile a number that it follows from: derive={{{entry.path!r}: lambda q: q['scale'] * values}}."
         )
-    return entry
+    call = f"xm.profile(..., {entry.path!r}, at={{{dim!r}: {labels[0]!r}}})"
+    if at is None:
+        raise ValueError(f"{entry.path!r} has a value for each {dim}, a profile is of one number: {call}.")
+    if set(at) != {dim} or at[dim] not in labels:
+        raise ValueError(f"at={dict(at)}, needs one label of {dim!r}, such as {', '.join(map(repr, labels[:5]))}: {call}.")
+    return labels.index(at[dim])
 
 
-def _grid(entry: Entry, n: int, values: Any) -> np.ndarray:
+def _grid(entry: Entry, n: int, values: Any, place: int) -> np.ndarray:
     """The values at which the parameter is held."""
     if values is not None:
         grid = np.asarray(values, np.float64)
-        if grid.ndim != 1 or len(grid) < 2 or not (np.diff(grid) > 0).all():
+        if grid.ndim != 1 or len(grid) < 2 or not (np.diff(grid) > 0).all() or not np.isfinite(grid).all():
             raise ValueError("values must be two or more increasing numbers: values=np.linspace(0, 1, 21).")
-        low, high = (float(b[0]) for b in entry.limits)
+        low, high = (float(b[place]) for b in entry.limits)
         if grid[0] < low or grid[-1] > high:
             raise ValueError(f"values go from {grid[0]:g} to {grid[-1]:g}, beyond the bounds {low:g} to {high:g} of {entry.path}.")
         return grid
@@ -153,7 +177,7 @@ def _grid(entry: Entry, n: int, values: Any) -> np.ndarray:
     if not entry.boxed:
         raise ValueError(f"{entry.path} has no two finite bounds, so its grid is not known: values=np.linspace(...).")
     inner = np.linspace(0.0, 1.0, int(n))
-    low, high = (b[0] for b in entry.limits)
+    low, high = (b[place] for b in entry.limits)
     if entry.param.transform == "log":
         return np.asarray(low * (high / low) ** inner)
     return np.asarray(low * (1 - inner) + high * inner)
@@ -169,31 +193,80 @@ def _swept(study: Study, grid: np.ndarray) -> xr.Dataset:
     return xr.Dataset({LOSS: ((*lead, GRID_POINT), losses.reshape(shape))}, coords=fit_coords(study))
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Held:
+    """A number that is held on a grid, and the other values of its parameter, which are fitted under a name of their own."""
+
+    entry: Entry
+    place: int | None
+    grid: np.ndarray
+
+    @property
+    def _dim(self) -> str:
+        return str(next(iter(self.entry.labels)))
+
+    @property
+    def _others(self) -> np.ndarray:
+        return np.delete(np.arange(self.entry.count), self.place)
+
+    @property
+    def rest(self) -> str | None:
+        """The name of the other values; None where there are none."""
+        return None if self.place is None or self.entry.count == 1 else f"others of {self.entry.path}"
+
+    def param(self, start: xr.DataArray) -> Param:
+        """The other values as a parameter."""
+        param, others, dim = self.entry.param, self._others, self._dim
+
+        def some(array: Any) -> Any:
+            return None if array is None else xr.DataArray(np.broadcast_to(array, self.entry.shape)[others], dims=_REST)
+
+        prior = param.prior
+        if fields := getattr(prior, "with_unit", ()):
+            prior = dataclasses.replace(prior, **{name: some(getattr(prior, name)) for name in fields})
+        elif prior is not None:
+            raise ValueError(f"the prior of {self.entry.path} is of all of its values, and one is held: take one of xm.priors.")
+        bounds = None if param.bounds is None else tuple(some(b) for b in param.bounds)
+        value = start.isel({dim: others}).drop_vars(dim, errors="ignore").rename({dim: _REST})
+        value.attrs = {}
+        return dataclasses.replace(param, value=value, bounds=bounds, prior=prior)
+
+    def value(self, q: Mapping[str, xr.DataArray]) -> xr.DataArray:
+        """The parameter: the held number, in its place among the others."""
+        held = xr.DataArray(self.grid, dims=GRID_POINT)
+        if self.place is None:
+            return held
+        labels = {self._dim: self.entry.labels[self._dim]}
+        if self.rest is None:
+            return held.expand_dims(labels, -1)
+        others = q[self.rest].drop_vars(_REST, errors="ignore")
+        others = others.transpose(*(d for d in others.dims if d != _REST), _REST)
+        lead = others.dims[:-1]
+        own = (others.isel({_REST: 0}) * 0.0 + held).transpose(*lead)
+        xp = array_namespace(others.data, own.data)
+        parts = [others.data[..., : self.place], own.data[..., None], others.data[..., self.place :]]
+        coords = {d: others[d] for d in lead if d in others.coords}
+        return xr.DataArray(xp.concatenate(parts, axis=-1), dims=(*lead, self._dim), coords=coords | labels)
+
+
 def _refitted(
-    fitter: Fitter,
-    study: Study,
-    result: xr.Dataset,
-    target: xr.Dataset,
-    entry: Entry,
-    grid: np.ndarray,
-    n_steps: int,
-    progress: bool | None,
+    fitter: Fitter, study: Study, result: xr.Dataset, target: xr.Dataset, held: _Held, n_steps: int, progress: bool | None
 ) -> xr.Dataset:
     """The other parameters fitted at each value: the grid is a dim of the recordings, whose entries are all the same."""
-    held = xr.DataArray(grid, dims=GRID_POINT)
-
-    def value(q: Mapping[str, xr.DataArray]) -> xr.DataArray:
-        return held
-
-    others = [e for e in study.points.layout.entries if e.path != entry.path]
-    free = free_parameters(fitter.simulator.config.system, fitter.run.get("monitors")) | dict(fitter.search)
+    others = [e for e in study.points.layout.entries if e.path != held.entry.path]
+    free = free_parameters(fitter.simulator.config.system, fitter.run.get("monitors"), initial=fitter.run.get("initial"))
+    free |= dict(fitter.search)
     search = {e.path: dataclasses.replace(free[e.path], value=_inside(e, study, result)) for e in others}
-    again = dataclasses.replace(fitter, search=search, derive={entry.path: value, **fitter.derive})
-    repeated = xr.Dataset({n: v.expand_dims({GRID_POINT: len(grid)}) for n, v in target.data_vars.items()}, attrs=target.attrs)
+    if held.rest is not None:
+        search[held.rest] = held.param(_inside(held.entry, study, result))
+    again = dataclasses.replace(fitter, search=search, derive={held.entry.path: held.value, **fitter.derive})
+    repeated = xr.Dataset({n: v.expand_dims({GRID_POINT: len(held.grid)}) for n, v in target.data_vars.items()}, attrs=target.attrs)
     repeated = repeated.assign_coords({n: c for n, c in target.coords.items() if n not in repeated.coords})
     found = again.fit(repeated, n_steps, seed=study.seed, progress=progress)
-    names = [e.path for e in others] + [n for n in fitter.derive if n in found and n != entry.path]
+    names = [e.path for e in others] + [n for n in fitter.derive if n in found]
     kept = found[[*names, BEST_LOSS, CONVERGED]].rename({BEST_LOSS: LOSS})
+    if held.place is not None:
+        kept[held.entry.path] = held.value(found).assign_attrs(found[held.entry.path].attrs if held.entry.path in found else {})
     kept.attrs = {}
     return kept.drop_vars(["step"], errors="ignore").transpose(*study.fit_sizes, GRID_POINT, ...)
 
