@@ -289,3 +289,49 @@ def test_errors_say_what_to_do():
         with pytest.raises((ValueError, TypeError), match=what):
             make()
     assert t.LIF(2, tau=0.01 * u.second, tau_ref=xr.DataArray([1.0, 2.0], dims="tau_ref")).units == 2
+
+
+def task_network(dt, **late):
+    """The network of the tutorial task; Kaiming's variance there is 20 / inputs."""
+    init = jax.nn.initializers.variance_scaling(20.0, "fan_in", "truncated_normal")
+    common = {"synapse": t.Exponential(10 * u.ms), "init": init, "bias": dt == 1.0}
+    hidden = t.LIF(10, reset="soft" if dt == 1.0 else "hard", **common)
+    return t.Sequential(hidden, t.LeakyReadout(tau=5.0, **common, **late), t.OverTime("max"))
+
+
+def test_spiking_networks_train_with_labels():
+    ds = xm.datasets.random_spike_trains(n_trials=16, n_steps=40, n_neurons=20, rate=40.0, dt=1.0)
+    slopes = t.surrogate.InvSquare(xr.DataArray([10.0, 100.0], dims="alpha"))
+    hidden = t.LIF(8, tau=xm.Param(10 * u.ms, bounds=(2 * u.ms, 50 * u.ms)), surrogate=slopes)
+    net = t.Sequential(hidden, t.LeakyReadout(tau=5.0), t.OverTime("max"))
+    trainer = t.Trainer(net, t.CrossEntropy(), learning_rate=0.05)
+    history = trainer.fit(ds, x="spike", y="label", features="neuron", epochs=60, seed=0)
+    assert history.loss.isel(epoch=0).dims == ("alpha", "split")
+    assert (history.loss.isel(epoch=-1) < 0.5 * history.loss.isel(epoch=0)).all()
+    tau = trainer.weights["lif.tau"]
+    assert tau.dims == ("alpha",) and tau.attrs["units"] == "ms" and ((tau > 2) & (tau < 50) & (abs(tau - 10) > 0.01)).all()
+    assert (trainer.weights["lif.weight"].isel(alpha=0) != trainer.weights["lif.weight"].isel(alpha=1)).any()
+    out = trainer.predict(ds.isel(trial=slice(3)), record=["spike", "v", "g"])
+    assert set(out["lif.spike"].dims) == {"alpha", "trial", "time", "lif_unit"} and set(np.unique(out["lif.spike"])) == {0.0, 1.0}
+    largest = out["leakyreadout.v"].max("time").transpose("alpha", "trial", "leakyreadout_unit")
+    np.testing.assert_allclose(out["label.logit"].transpose("alpha", "trial", "class"), largest, rtol=1e-6)
+
+
+@pytest.mark.long
+def test_the_tutorial_task_is_learned_by_heart():
+    # Section 8: at least 0.992 of the training trials after 1500 updates, of a task where nothing else can be learned.
+    trainer = t.Trainer(task_network(0.1, latency=1), t.CrossEntropy(), t.adam(), 2e-3)
+    ds = xm.datasets.random_spike_trains()
+    history = trainer.fit(ds, x="spike", y="label", features="neuron", epochs=1500, report_every=100, seed=0)
+    assert float((trainer.predict(ds).label == ds.label).mean()) >= 0.992
+    assert float(history.loss.isel(epoch=-1)) < 0.0283  # what the tutorial prints
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3))
+def test_the_variant_with_steps_of_a_millisecond(seed):
+    # Section 8: at least 0.97 in 1000 updates, soft reset and biases, no latency.
+    trainer = t.Trainer(task_network(1.0), t.CrossEntropy(), t.adam(), 4e-3)
+    ds = xm.datasets.random_spike_trains(n_steps=100, rate=10.0, dt=1.0, seed=seed)
+    trainer.fit(ds, x="spike", y="label", features="neuron", epochs=1000, report_every=1000, seed=seed)
+    assert float((trainer.predict(ds).label == ds.label).mean()) >= 0.97

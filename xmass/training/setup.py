@@ -145,6 +145,7 @@ def setup(
                 if not np.isfinite(plain.values).all():
                     raise ValueError(f"{path} has values that are not finite, needs finite ones.")
                 runs.add(path, plain)
+                numbers[path] = float(plain.values.flat[0])  # where shapes are asked for; every run has its own
             else:
                 numbers[path] = float(plain) if plain.ndim == 0 else np.asarray(plain, dtype)
     rate, schedule = _rate(optimizer, learning_rate, runs)
