@@ -9,16 +9,18 @@ The derivative of one step alone is JAX's. States and sums of a stretch of steps
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from xmass.core import delay, driven, engine
 from xmass.core.delay import Level
+from xmass.core.kernel import one_kernel
 from xmass.core.program import Carry, Program
 from xmass.core.signal import contracted, sent_values
 
@@ -363,7 +365,7 @@ def _blocks_back(program: Program, reader: Reader, at: Any, index: jax.Array, si
     """All steps of a segment from the last to the first, in blocks whose transposed sums are read at once."""
     if program.delay is None:
         lo, hi = opaque(0, sizes.hi - sizes.lo)
-        return lax.fori_loop(lo, hi, lambda j, c: at(hi - 1 - j, None, None, c), loop)
+        return _steps_back(program, lambda hi, j, c: at(hi - 1 - j, None, None, c), lo, hi, loop)
     history, blocks = program.delay.history, [level.block for level in program.delay.levels]
     base = index * jnp.int32(sizes.hi - sizes.lo)
 
@@ -387,9 +389,28 @@ def _blocks_back(program: Program, reader: Reader, at: Any, index: jax.Array, si
             sums[pair] = before
         if depth > 0:
             return cut(depth - 1, start, end, loop, (sums, start))
-        return lax.fori_loop(jnp.int32(0), end - start, lambda j, c: at(end - 1 - j, sums, end - 1 - j - start, c), loop)
+        return _steps_back(program, lambda end, j, c: at(end - 1 - j, sums, end - 1 - j - start, c), start, end, loop)
 
     return cut(len(blocks) - 1, jnp.int32(0), jnp.int32(sizes.hi - sizes.lo), loop, None)
+
+
+def _steps_back(program: Program, step: Callable[..., Back], start: Any, end: Any, loop: Back) -> Back:
+    """All steps of a block; those of a single run as one kernel."""
+
+    def steps(start: Any, end: Any, loop: Back) -> Back:
+        return lax.fori_loop(jnp.int32(0), end - start, lambda j, c: step(end, j, c), loop)
+
+    if program.width > 1:
+        return steps(start, end, loop)
+    # The compiler ends the process if a kernel is given an array that it does not read, as the states of a linear model: here it reads all.
+    closed, form = jax.make_jaxpr(steps, return_shape=True)(start, end, loop)
+
+    def kernel(zero: jax.Array, consts: list[jax.Array], *given: Any) -> Back:
+        read = sum(((x.ravel()[0] != 0).astype(jnp.int32) for x in consts if x.size), jnp.int32(0)) & zero
+        found = jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, consts))(given[0] + read, *given[1:])
+        return jax.tree.unflatten(jax.tree.structure(form), found)
+
+    return one_kernel(kernel, *opaque(0), closed.consts, start, end, *jax.tree.leaves(loop))
 
 
 def _back(

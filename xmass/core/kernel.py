@@ -21,10 +21,10 @@ _ONE_KERNEL = {"inlineable": "false", "xla_cpu_small_call": "true"}
 # What the compiler can put into one kernel. A loop that holds anything else (a sort, a scatter, a callback) stays as it is.
 _PLAIN_NAMES = (
     "abs acos acosh add and asin asinh atan atan2 atanh bitcast_convert_type broadcast_in_dim cbrt ceil clamp complex concatenate "
-    "convert_element_type copy cos cosh custom_jvp_call div dot_general dynamic_slice dynamic_update_slice eq erf erf_inv "
-    "erfc exp exp2 expm1 floor ge gt imag integer_pow iota is_finite jit le log log1p logistic lt max min mul ne neg "
-    "nextafter not or pjit pow real rem reshape round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical "
-    "sign sin sinh slice sqrt square squeeze stop_gradient sub tan tanh transpose while xor add_any "
+    "convert_element_type copy cos cosh custom_jvp_call div dot_general dynamic_slice dynamic_update_slice eq erf erf_inv erfc exp "
+    "exp2 expm1 floor ge gt imag integer_pow iota is_finite jit le log log1p logistic lt max min mul ne neg nextafter not "
+    "optimization_barrier or pjit pow real rem reshape round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign "
+    "sin sinh slice sqrt square squeeze stop_gradient sub tan tanh transpose while xor add_any "
 )
 _PLAIN = frozenset(_PLAIN_NAMES.split())
 
