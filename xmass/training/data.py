@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from xmass.labelled.schema import UNITS
+from xmass.labelled.schema import UNITS, time_dim
 from xmass.labelled.suggest import nearest
-from xmass.labelled.units import factor, to_declared
+from xmass.labelled.units import factor, same_dimension, to_declared
 from xmass.training.frame import Column, Rows, columns_of, labelled, matrix_of, names_of, rows_of
 from xmass.training.trained import check_step, time_unit_of
 
@@ -47,14 +47,15 @@ class Frame:
     @property
     def step(self) -> float:
         """The time between samples: in ms if time has a unit."""
-        return self.dt if self.time_unit is None else self.dt * factor(self.time_unit, "ms")
+        known = self.time_unit is not None and same_dimension(self.time_unit, "ms")
+        return self.dt * factor(self.time_unit, "ms") if known else self.dt
 
 
 def frame_of(
     ds: xr.Dataset,
     x: str | Sequence[str],
     y: str | Sequence[str],
-    features: str | Sequence[str],
+    features: str | Sequence[str] | None,
     *,
     counts: bool,
     classes: Mapping[str, Any] | None = None,
@@ -63,7 +64,7 @@ def frame_of(
     if not isinstance(ds, xr.Dataset):
         raise TypeError(f"came a {type(ds).__name__}, needs a Dataset: array.to_dataset(name='x').")
     names, targets = names_of(x, "x"), names_of(y, "y")
-    wide: tuple[Hashable, ...] = names_of(features, "features")
+    wide = _wide(ds, names, targets, features)
     rows = rows_of(ds, names, wide)
     inputs = columns_of(ds, names, rows.dims, "x")
     outputs = columns_of(ds, targets, rows.dims, "y")
@@ -84,6 +85,16 @@ def frame_of(
         found = _classes(ds[targets[0]], None if classes is None else classes.get(targets[0]))
     dt = rows.dt
     return Frame(inputs, outputs, wide, timed[0], found, dt, time_unit_of(ds[list(names)]))
+
+
+def _wide(ds: xr.Dataset, x: Sequence[str], y: Sequence[str], features: str | Sequence[str] | None) -> tuple[Hashable, ...]:
+    """Dims of inputs that are columns: by default those that targets have not."""
+    if features is not None:
+        return (features,) if isinstance(features, str) else tuple(features)
+    known = ds[[n for n in (*x, *y) if n in ds]]
+    own = {d for n in y if n in ds for d in ds[n].dims}
+    time = time_dim(known)
+    return ("feature", *(d for n in x if n in ds for d in ds[n].dims if d not in own and d not in (time, "feature")))
 
 
 def _classes(labels: xr.DataArray, given: Any) -> np.ndarray:

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from xmass.fit.fingerprint import fingerprint
+from xmass.training.checkpoint import digest
 from xmass.training.data import Frame, Generator, inputs_of, is_lazy, rows_in, samples, targets_of
 from xmass.training.frame import Rows
 from xmass.training.program import ORDER, Program, averaged
@@ -39,6 +41,9 @@ class Feed(Protocol):
     def batch(self) -> int:
         """Samples of an update."""
 
+    def said(self) -> dict[str, Any]:
+        """The data in JSON values."""
+
     def next(self, done: int, total: int) -> int:
         """How many updates until the next entry of the history."""
 
@@ -62,6 +67,12 @@ class Memory:
     def per_epoch(self) -> int:
         """Updates of a pass."""
         return -(-self.x.shape[1] // self.batch)
+
+    def said(self) -> dict[str, Any]:
+        """Their digest, and how they are cut."""
+        held = None if self.held is None else digest(*self.held)
+        cut = {"batch_size": self.batch, "shuffle": self.shuffle, "report_every": self.every}
+        return {"values": digest(self.x, self.y), "validation": held, **cut}
 
     def next(self, done: int, total: int) -> int:
         """Whole passes, or what is left of one."""
@@ -89,6 +100,7 @@ class Drawn:
     """A generator."""
 
     draw: Callable[[Any], Any]
+    code: str
     held: Any
     batch: int
     every: int
@@ -98,6 +110,11 @@ class Drawn:
     def per_epoch(self) -> int:
         """Updates between two entries of the history."""
         return self.every
+
+    def said(self) -> dict[str, Any]:
+        """The code that draws."""
+        held = None if self.held is None else digest(*self.held)
+        return {"generator": self.code, "validation": held, "batch_size": self.batch, "report_every": self.every}
 
     def next(self, done: int, total: int) -> int:
         """Up to the next entry."""
@@ -135,6 +152,13 @@ class Lazy:
     def per_epoch(self) -> int:
         """Updates of a pass."""
         return -(-self.count // self.batch)
+
+    def said(self) -> dict[str, Any]:
+        """Sizes and coordinates: values on disk are not read for it."""
+        coords = {str(k): digest(c.values.astype(str)) for k, c in self.rows.coords.items()}
+        sizes = {str(d): int(n) for d, n in zip(self.rows.dims, self.rows.sizes, strict=True)}
+        cut = {"batch_size": self.batch, "shuffle": self.shuffle, "report_every": self.every, "validation": self.held is not None}
+        return {"sizes": sizes, "coords": coords, **cut}
 
     def next(self, done: int, total: int) -> int:
         """To the end of the pass."""
@@ -180,7 +204,8 @@ class Lazy:
         for at in range(0, number, self.chunk):
             which = np.arange(at, min(at + self.chunk, number))
             part = program.run_measure(*args, *self._read(ds, rows, which), size=self.chunk)
-            part = jax.tree.map(lambda v, n=len(which): v * (n / number), part)
+            share = len(which) / number
+            part = {name: v * share for name, v in part.items()}
             total = part if total is None else jax.tree.map(jnp.add, total, part)
         return total
 
@@ -222,7 +247,7 @@ def feed_of(
         # the same function for the same generator: another one would be compiled again
         key = (id(ds), *names, *frame.features)
         _, draw = program.draws.setdefault(key, (ds, lambda k: ds.batch(k, frame, rows, dtype)))
-        return Drawn(draw, held, batch, report_every or UPDATES, chunk)
+        return Drawn(draw, fingerprint(ds.draw), held, batch, report_every or UPDATES, chunk)
     rows = rows_in(ds, frame)
     number = int(np.prod(rows.sizes[:-1], dtype=int))
     batch = min(int(batch_size or number), number)

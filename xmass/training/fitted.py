@@ -14,7 +14,8 @@ from xmass.training.data import Frame, inputs_of, is_lazy, predicted, rows_in, s
 from xmass.training.feeds import LARGEST
 from xmass.training.frame import Rows
 from xmass.training.program import Program
-from xmass.training.setup import Setup, dims_of
+from xmass.training.saved import COORDINATES
+from xmass.training.setup import Setup, dims_of, given_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,3 +118,21 @@ class Fitted:
 
 def _framed(part: tuple[xr.Dataset, Rows], frame: Frame) -> tuple[xr.Dataset, Frame, Rows]:
     return part[0], frame, part[1]
+
+
+def loaded(ds: xr.Dataset, frame: Frame, made: Setup) -> Fitted:
+    """Weights that were stored, in the place of trained ones."""
+    runs, dtype = made.runs, made.program.dtype
+    arrays = given_weights(ds[[n for n in ds.data_vars if n in made.weights]], made.weights, runs)
+
+    def every(values: np.ndarray, inner: int) -> np.ndarray:
+        lead = runs.count is not None and values.ndim == inner
+        return np.array(np.broadcast_to(values, (runs.count, *values.shape)) if lead else values, dtype)
+
+    plain = {p: every(arrays[p], len(w.shape)) for p, w in made.weights.items()}
+    trained = {p: v for p, v in plain.items() if p not in made.program.frozen}
+    for path in made.params:
+        z = ds[f"{COORDINATES}{path}"]
+        trained[path] = np.array(z.transpose(*runs.sizes, ...).values.reshape(-1 if runs.sizes else 1, *z.shape[len(runs.sizes) :]), dtype)
+        trained[path] = trained[path] if runs.sizes else trained[path][0]
+    return Fitted(frame, made, trained, {p: v for p, v in plain.items() if p in made.program.frozen})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
@@ -40,15 +42,15 @@ class History:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything as arrays, from which :meth:`restore` goes on."""
-        made = {f"{split}/{name}": np.stack(v) for (name, split), v in self.columns.items()}
+        made = {f"history.{split}.{name}": np.stack(v) for (name, split), v in self.columns.items()}
         return {**made, "seconds": np.asarray(self.seconds), "steps": np.asarray(self.steps, np.int64)}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take up what :meth:`arrays` gave."""
         self.seconds, self.steps = arrays["seconds"].tolist(), arrays["steps"].tolist()
         for path, values in arrays.items():
-            if "/" in path:
-                split, _, name = path.partition("/")
+            if path.startswith("history."):
+                split, _, name = path.removeprefix("history.").partition(".")
                 self.columns[name, split] = list(values)
 
     def dataset(self, attrs: Mapping[str, Any]) -> xr.Dataset:
@@ -68,3 +70,18 @@ class History:
         ds["seconds"] = ("epoch", np.asarray(self.seconds, float), ABOUT["seconds"])
         ds["step"] = ("epoch", np.asarray(self.steps, np.int64), ABOUT["step"])
         return ds.assign_coords(epoch=np.arange(1, len(self) + 1)).assign_attrs(attrs)
+
+
+def saved(state: Any, history: History, done: int) -> dict[str, np.ndarray]:
+    """A state and a history as arrays."""
+    leaves = {f"state.{k:04d}": np.asarray(leaf) for k, leaf in enumerate(jax.device_get(jax.tree.leaves(state)))}
+    return {**leaves, **history.arrays(), "done": np.asarray(done, np.int64)}
+
+
+def restored(state: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """A state of the same form with the values of :func:`saved`."""
+    leaves, tree = jax.tree.flatten(state)
+    found = [arrays.get(f"state.{k:04d}") for k in range(len(leaves) + 1)]
+    if found[-1] is not None or any(f is None or (f.shape, f.dtype) != (a.shape, a.dtype) for f, a in zip(found[:-1], leaves, strict=True)):
+        raise ValueError("the checkpoint holds the state of another optimizer or network: choose another path, or make the same call.")
+    return jax.tree.unflatten(tree, [jnp.asarray(f) for f in found[:-1]])

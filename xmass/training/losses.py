@@ -81,7 +81,8 @@ class MeanAbsoluteError(Loss):
 
 
 class Huber(Loss):
-    r"""Squared for small differences, absolute for large ones: the mean of :math:`d^2/2` below ``delta``, :math:`\delta (|d| - \delta/2)` above.
+    r"""Squared for small differences, absolute for large ones: the mean of :math:`d^2/2` below ``delta``,
+    and of :math:`\delta (|d| - \delta/2)` above.
 
     Parameters
     ----------

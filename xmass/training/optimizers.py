@@ -107,7 +107,8 @@ def factory_of(optimizer: Any) -> Callable[[Any], Any]:
         return adam() if optimizer == "adam" else getattr(optax(), optimizer)
     if not callable(optimizer):
         raise TypeError(
-            f"optimizer is {optimizer!r}, needs an optimiser of optax (optax.adam(1e-3)), a function of the learning rate (optax.adam), or a name."
+            f"optimizer is {optimizer!r}, needs an optimiser of optax (optax.adam(1e-3)), a function of the learning rate "
+            "(optax.adam), or a name."
         )
     return optimizer
 

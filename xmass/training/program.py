@@ -200,10 +200,13 @@ class Program:
         return self.judged(trained, hyper, out, y)[1]
 
     def passes(
-        self, state: State, fixed: Arrays, hyper: Arrays, key: Any, data: Any, held: Any, at: Any, patience: Any, *, count: int, batches: int,
-        size: int, tail: int, shuffle: bool, chunk: int,
+        self, state: State, fixed: Arrays, hyper: Arrays, key: Any, data: Any, held: Any, at: Any, patience: Any, *,
+        count: int, batches: int, size: int, tail: int, shuffle: bool, chunk: int,
     ) -> tuple[State, dict[str, Row]]:  # fmt: skip
-        """``count`` passes over data in memory from pass ``at[0]`` and batch ``at[1]`` on: ``batches`` updates of ``size`` samples and one of ``tail``."""
+        """``count`` passes over data in memory, from pass ``at[0]`` and batch ``at[1]`` on.
+
+        Each makes ``batches`` updates of ``size`` samples, and one of the last ``tail``.
+        """
         x, y = data
         number = x.shape[1]
 

@@ -22,6 +22,10 @@ class Runs:
 
     def add(self, path: str, value: xr.DataArray) -> None:
         """Take a hyper-parameter up."""
+        for d in value.dims:
+            known = self.coords.get(d)
+            if known is not None and d in value.coords and known.sizes[d] == value.sizes[d] and set(known.values) == set(value[d].values):
+                value = value.sel({d: known.values})
         for d, n in value.sizes.items():
             if d in TAKEN:
                 raise ValueError(f"{path} has the dim {d!r}, which the history uses: rename it, as in .rename({d}='run').")

@@ -217,7 +217,8 @@ def _rate(optimizer: Any, learning_rate: Any, runs: Runs) -> tuple[Any, Any]:
     if is_transformation(optimizer):
         if learning_rate is not None:
             raise ValueError(
-                "learning_rate= with an optimizer that has its own: give optimizer=optax.adam without calling it, or leave learning_rate out."
+                "learning_rate= with an optimizer that has its own: give optimizer=optax.adam without "
+                "calling it, or leave learning_rate out."
             )
         return None, None
     learning_rate = 1e-3 if learning_rate is None else learning_rate

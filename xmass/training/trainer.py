@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,18 +14,23 @@ import jax
 import numpy as np
 import xarray as xr
 
+from xmass.fit.fingerprint import fingerprint
 from xmass.labelled.progress import Bar
+from xmass.training.checkpoint import Checkpoint, digest
 from xmass.training.data import Frame, Generator, frame_of
 from xmass.training.feeds import Carried, Feed, feed_of
-from xmass.training.fitted import Fitted
-from xmass.training.history import History
+from xmass.training.fitted import Fitted, loaded
+from xmass.training.history import History, restored, saved
 from xmass.training.interrupt import Interrupt
+from xmass.training.optimizers import adam
 from xmass.training.program import Program
+from xmass.training.saved import read_weights, said, said_frame, said_model, write_weights
 from xmass.training.sequential import Layer, Sequential
 from xmass.training.setup import Setup, counts_of, named, setup
 
 Precision = Literal["float32", "float64"]
 NEVER = np.iinfo(np.int32).max
+SECONDS = 10.0  # between checkpoints
 Callback = Callable[["Trainer", xr.Dataset], Any]
 
 
@@ -124,7 +130,7 @@ class Trainer:
         batch_size: int | None = None,
         validation: xr.Dataset | None = None,
         seed: int | xr.DataArray = 0,
-        features: str | Sequence[str] = "feature",
+        features: str | Sequence[str] | None = None,
         shuffle: bool = True,
         initial: xr.Dataset | None = None,
         patience: int | None = None,
@@ -132,7 +138,7 @@ class Trainer:
         report_every: int | None = None,
         callbacks: Callback | Sequence[Callback] = (),
         checkpoint: str | Path | None = None,
-        checkpoint_every: int = 1,
+        checkpoint_every: int | None = None,
         resume: bool = False,
         progress: bool | None = None,
     ) -> xr.Dataset:
@@ -154,8 +160,8 @@ class Trainer:
             Data that are not trained on: their losses are in the history, and decide what is best.
         seed : int or DataArray
             Of the weights, of the order of samples and of what a generator draws.
-        features : str or sequence of str
-            Dims of ``x`` that are columns.
+        features : str or sequence of str, optional
+            Dims of ``x`` that are columns, by default ``feature`` and those that ``y`` has not.
         shuffle : bool
             Samples in another order in every epoch. False is faster for data on disk.
         initial : Dataset, optional
@@ -170,8 +176,8 @@ class Trainer:
             ``f(trainer, history)`` after every entry of the history; one that returns True ends the training.
         checkpoint : path, optional
             A zarr directory that holds everything that is needed to go on.
-        checkpoint_every : int
-            Entries of the history between two of these.
+        checkpoint_every : int, optional
+            Entries of the history between two of these; by default one is written every ten seconds. The end is always written.
         resume : bool
             Go on from the checkpoint if it is there: the result is bit for bit that of one uninterrupted fit.
         progress : bool, optional
@@ -199,11 +205,16 @@ class Trainer:
         counts = counts_of(self.losses)
         source = ds.like if isinstance(ds, Generator) else ds
         frame = frame_of(source, x, y, features, counts=counts, classes=ds.classes if isinstance(ds, Generator) else None)
-        plan = _plan(epochs, steps, report_every, patience, keep, checkpoint_every)
-        with self._exact():
+        plan = _plan(epochs, steps, report_every, patience, keep, checkpoint_every, progress)
+        calls = (callbacks,) if callable(callbacks) else tuple(callbacks)
+        with self._exact(), contextlib.ExitStack() as held:
             made = self._setup(frame, seed, initial)
             feed = feed_of(ds, frame, made.program, validation, batch_size=batch_size, shuffle=shuffle, report_every=report_every)
-            return self._train(made, frame, feed, plan, callbacks, progress)
+            kept = None
+            if checkpoint is not None:
+                kept = Checkpoint(checkpoint, self._configuration(frame, feed, plan, seed, initial), resume)
+                held.enter_context(kept.lock())
+            return self._train(made, frame, feed, plan, calls, kept)
 
     def _setup(self, frame: Frame, seed: Any, initial: xr.Dataset | None) -> Setup:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer, xr.DataArray)):
@@ -226,47 +237,67 @@ class Trainer:
         return replace(made, program=self._programs.setdefault(key, p))
 
     def _train(
-        self,
-        made: Setup,
-        frame: Frame,
-        feed: Feed,
-        plan: _Plan,
-        callbacks: Callback | Sequence[Callback],
-        progress: bool | None,
+        self, made: Setup, frame: Frame, feed: Feed, plan: _Plan, calls: tuple[Callback, ...], kept: Checkpoint | None
     ) -> xr.Dataset:
         program, keys = made.program, made.keys()
         total = plan.steps if plan.steps is not None else (plan.epochs or 0) * feed.per_epoch
-        calls = (callbacks,) if callable(callbacks) else tuple(callbacks)
         state, fixed = program.first(keys, made.start, made.given, made.rate)
         carried = Carried(fixed, made.hyper, keys, np.int32(plan.patience or NEVER))
         history, done, status = History(made.runs), 0, "finished"
-        with Interrupt() as interrupted, Bar(total, "training", progress) as bar:
-            while done < total:
+        found = None if kept is None else kept.read()
+        if found is not None:
+            state, done = restored(state, found), int(found["done"])
+            history.restore(found)
+        written, wrote = done, time.monotonic()
+        with Interrupt() as interrupted, Bar(total, "training", plan.progress) as bar:
+            bar.add(min(done, total))
+            while done < total and _ended(state) is None:
                 began = time.perf_counter()
                 count = feed.next(done, total)
                 state, rows = feed.run(program, state, carried, done, count, interrupted)
                 if rows is not None:
-                    rows, ok, going = jax.device_get((rows, state.ok, state.going))
+                    history.add(jax.device_get(rows), time.perf_counter() - began, done + count)
                     done += count
-                    history.add(rows, time.perf_counter() - began, done)
                     bar.add(count)
-                    ended = _ended(ok, going)
-                self._keep(made, frame, state, fixed, plan.keep)
-                if interrupted() or rows is None:
-                    status = "interrupted"
-                    break
+                asked = []
+                if calls:
+                    self._keep(made, frame, state, fixed, plan.keep)
                 try:
-                    asked = [call(self, history.dataset({"status": "running"})) for call in calls]
+                    asked = [call(self, history.dataset({"status": "running"})) for call in calls if rows is not None]
                 except KeyboardInterrupt:
-                    status = "interrupted"
+                    interrupted.asked = True
+                every = plan.checkpoint_every
+                due = len(history) % every == 0 if every else time.monotonic() - wrote > SECONDS
+                if kept is not None and rows is not None and due:
+                    kept.write(saved(state, history, done))
+                    written, wrote = done, time.monotonic()
+                if interrupted() or any(isinstance(a, (bool, np.bool_)) and bool(a) for a in asked):
+                    status = "interrupted" if interrupted() else "stopped"
                     break
-                if ended or any(isinstance(a, (bool, np.bool_)) and bool(a) for a in asked):
-                    status = ended or "stopped"
-                    break
+            if kept is not None and (written < done or found is None):
+                kept.write(saved(state, history, done))
         self._keep(made, frame, state, fixed, plan.keep)
-        ok, going = jax.device_get((state.ok, state.going))
-        _warn(status, ok, done, total)
+        status = status if status != "finished" else _ended(state) or status
+        _warn(status, np.asarray(state.ok), done, total, kept)
         return history.dataset({"status": status})
+
+    def _configuration(self, frame: Frame, feed: Feed, plan: _Plan, seed: Any, initial: xr.Dataset | None) -> dict[str, Any]:
+        """What a fit is, in JSON values; how long it lasts is not part of it."""
+        optimizer = self.optimizer if isinstance(self.optimizer, str) else repr(self.optimizer)
+        return {
+            "model": said_model(self.model),
+            "loss": said(self.losses),
+            "metrics": said(self.metrics),
+            "optimizer": optimizer if isinstance(self.optimizer, str | adam) else fingerprint(self.optimizer),
+            "learning_rate": said(self.learning_rate),
+            "clip": self.clip,
+            "frozen": said(self.frozen),
+            "precision": self.precision,
+            "data": said_frame(frame) | feed.said(),
+            "seed": said(seed),
+            "initial": None if initial is None else digest(*(initial[n].values for n in sorted(map(str, initial.data_vars)))),
+            "patience": plan.patience,
+        }
 
     def _keep(self, made: Setup, frame: Frame, state: Any, fixed: Any, keep: str) -> None:
         trained = state.best if keep == "best" else state.trained
@@ -336,16 +367,61 @@ class Trainer:
         with self._exact():
             return fitted.evaluate(ds, batch_size)
 
+    # ------------------------------------------------------------------------------------------------------------- files
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Keep the weights, and what is needed to predict, as a zarr directory.
+
+        Parameters
+        ----------
+        path : path
+            A local directory, made whole or not at all.
+        overwrite : bool
+            Whether one that is there is replaced.
+
+        Raises
+        ------
+        FileExistsError
+            If it is there.
+        """
+        fitted = self._trained
+        params = {p: fitted.trained[p] for p in fitted.made.params}
+        write_weights(path, self.weights, params, fitted.frame, self.model, fitted.made.runs, overwrite)
+
+    def load(self, path: str | Path) -> Trainer:
+        """Take weights up that :meth:`save` kept; returns the Trainer.
+
+        Parameters
+        ----------
+        path : path
+            The directory.
+
+        Returns
+        -------
+        Trainer
+            This one.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there are none, or those of another network.
+        """
+        ds, frame, seed = read_weights(path, self.model)
+        with self._exact():
+            made = self._setup(frame, 0 if seed is None else seed, None)
+            self._fitted = loaded(ds, frame, made)
+        return self
+
 
 class _Plan(NamedTuple):
     epochs: int | None
     steps: int | None
     patience: int | None
     keep: str
-    checkpoint_every: int
+    checkpoint_every: int | None
+    progress: bool | None
 
 
-def _plan(epochs: Any, steps: Any, report_every: Any, patience: Any, keep: Any, checkpoint_every: Any) -> _Plan:
+def _plan(epochs: Any, steps: Any, report_every: Any, patience: Any, keep: Any, checkpoint_every: Any, progress: bool | None) -> _Plan:
     """The options of a fit that are numbers, checked."""
     if (epochs is None) == (steps is None):
         raise ValueError(f"epochs={epochs!r} and steps={steps!r}: needs one of the two, as in epochs=100.")
@@ -355,29 +431,24 @@ def _plan(epochs: Any, steps: Any, report_every: Any, patience: Any, keep: Any, 
             raise ValueError(f"{name}={value!r}, needs a whole number, 1 or more.")
     if keep not in ("last", "best"):
         raise ValueError(f"keep={keep!r}, needs 'last' or 'best'.")
-    return _Plan(epochs, steps, patience, keep, checkpoint_every)
+    return _Plan(epochs, steps, patience, keep, checkpoint_every, progress)
 
 
-def _ended(ok: np.ndarray, going: np.ndarray) -> str | None:
+def _ended(state: Any) -> str | None:
     """How it ended, if no run goes on."""
+    ok, going = jax.device_get((state.ok, state.going))
     if np.any(ok & going):
         return None
     return "stopped" if np.any(ok) else "diverged"
 
 
-def _warn(status: str, ok: np.ndarray, done: int, total: int) -> None:
+def _warn(status: str, ok: np.ndarray, done: int, total: int, kept: Checkpoint | None) -> None:
     """Say what the user should know."""
     if status == "interrupted":
-        warnings.warn(
-            f"interrupted after {done} of {total} updates: weights and history are those so far. With checkpoint= a fit goes on by "
-            "resume=True.",
-            UserWarning,
-            stacklevel=4,
-        )
+        then = "With checkpoint= it could go on." if kept is None else f"To go on from {kept.path}, call fit again with resume=True."
+        said = f"interrupted after {done} of {total} updates: weights and history are those so far. {then}"
+        warnings.warn(said, UserWarning, stacklevel=4)
     if not np.all(ok):
         which = "the training" if np.ndim(ok) == 0 else f"{int(np.sum(~ok))} of {np.size(ok)} runs"
-        warnings.warn(
-            f"{which} met a loss or gradient that is not finite; the weights are the last good ones. Take a smaller learning_rate, or clip=1.0.",
-            RuntimeWarning,
-            stacklevel=4,
-        )
+        said = f"{which} met a loss or gradient that is not finite; its weights are the last good ones. Lower learning_rate, or set clip=1."
+        warnings.warn(said, RuntimeWarning, stacklevel=4)
