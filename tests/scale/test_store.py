@@ -283,39 +283,6 @@ def test_diverged_runs_are_recorded_and_not_repeated(tmp_path, simulated):
     assert len(simulated) == 3
 
 
-def failing(monkeypatch, which):
-    simulate = work.block
-
-    def block(resolved, box, **kwargs):
-        if box[0][0] in which:
-            raise RuntimeError(f"chunk {box[0][0]} does not work")
-        return simulate(resolved, box, **kwargs)
-
-    monkeypatch.setattr(work, "block", block)
-
-
-def test_a_chunk_that_fails_does_not_stop_the_others(tmp_path, monkeypatch, eager):
-    store = tmp_path / "s.zarr"
-    with monkeypatch.context() as patch:
-        failing(patch, {1})
-        with pytest.raises(RuntimeError, match="chunk 1 does not work") as error:
-            fill(store, chunks={"a": 1}, restart=True)
-    assert "a[1:2], k[0:3]; 1 chunks failed" in error.value.__notes__[0]
-    assert "4 of 5 chunks are stored" in error.value.__notes__[1]
-    assert open_store(store).status.values[:, 0].tolist() == [1, 3, 1, 1, 1]
-    said = json.loads((tmp_path / "s.zarr.errors.json").read_text())
-    assert said == [{"runs": "a[1:2], k[0:3]", "error": "RuntimeError: chunk 1 does not work"}]
-    xr.testing.assert_identical(fill(store, restart=True).load(), eager)
-    assert [p.name for p in tmp_path.iterdir()] == ["s.zarr"]
-
-
-def test_what_fails_everywhere_is_given_up(tmp_path, monkeypatch):
-    failing(monkeypatch, set(range(40)))
-    with pytest.raises(RuntimeError, match="does not work"):
-        fill(tmp_path / "s.zarr", sweep(40, 1), chunks={"a": 1})
-    assert (open_store(tmp_path / "s.zarr").status == 3).sum() < 10
-
-
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of 400 kB."""
@@ -378,8 +345,8 @@ def dead_pid():
 def test_a_lock_is_exclusive_and_released(tmp_path):
     path = tmp_path / "lock"
     with Lock(path):
-        assert json.loads(path.read_text()) == json.loads(holder())
-        with pytest.raises(BlockingIOError, match=f"process {os.getpid()} on"), Lock(path):
+        assert json.loads(holder()).items() <= json.loads(path.read_text()).items()
+        with pytest.raises(BlockingIOError, match=rf"process {os.getpid()} on .* \(since 20.*\) is writing"), Lock(path):
             pass
         assert path.exists()
     assert not path.exists()
@@ -390,7 +357,7 @@ def test_a_lock_of_a_dead_process_is_taken_over(tmp_path):
     for stale in (holder(pid=dead_pid()), holder(began="1")):  # gone, or its number is another process's by now
         path.write_text(stale)
         with Lock(path):
-            assert json.loads(path.read_text()) == json.loads(holder())
+            assert json.loads(holder()).items() <= json.loads(path.read_text()).items()
     assert not any(tmp_path.iterdir())
 
 

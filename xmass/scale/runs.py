@@ -39,18 +39,24 @@ def box_labels(over: xr.DataArray, box: Box) -> dict[str, str]:
     said = {}
     for name, values in _values(over, box).items():
         same = bool((values == values[0]).all())
-        said[name] = str(values[0]) if same else f"{values[0]} to {values[-1]} ({len(np.unique(values))})"
+        said[name] = _short(values[0]) if same else f"{_short(values[0])} to {_short(values[-1])} ({len(np.unique(values))})"
     return said
 
 
 def text_of(labels: Mapping[str, Any]) -> str:
     """Labels as text."""
-    return ", ".join(f"{n}={v}" for n, v in labels.items()) or "the only run"
+    return ", ".join(f"{n}={_short(v)}" for n, v in labels.items()) or "the only run"
+
+
+def _short(value: Any) -> str:
+    """A number in six digits, anything else as it is."""
+    return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
 
 
 def _values(over: xr.DataArray, box: Box) -> dict[str, np.ndarray]:
     where = {str(d): slice(a, b) for d, (a, b) in zip(over.dims, box, strict=True)}
     named = {str(n): c for n, c in over.coords.items() if n not in _NOT_LABELS and set(c.dims) <= set(over.dims) and (c.dims or n == SEED)}
+    named = dict(sorted(named.items(), key=lambda item: (item[0] == SEED, [over.dims.index(d) for d in item[1].dims])))
     told = {str(c.dims[0]) for c in named.values() if c.ndim == 1}
     found = {d: np.arange(s.start, s.stop) for d, s in where.items() if d not in told}
     return found | {n: np.asarray(c.isel({d: s for d, s in where.items() if d in c.dims}).values).ravel() for n, c in named.items()}
