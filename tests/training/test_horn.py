@@ -127,6 +127,33 @@ def test_the_network_is_layers_and_a_readout_of_the_last_positions():
     assert xm.HORNSeqNetwork(8).names == ("horn", "overtime", "readout")
 
 
+@pytest.mark.long
+def test_delayed_match_is_learned_in_twenty_epochs():
+    # The task and figures of the published tutorial: 256 trials to train on, 64 to test, 20 epochs; all but one of 8 seeds must reach 1.
+    ds = xm.datasets.delayed_match_task(n_trials=320, n_steps=8, n_symbols=2, seed=0)
+    train, test = ds.isel(trial=slice(256)), ds.isel(trial=slice(256, None))
+    trainer = t.Trainer(xm.HORNSeqNetwork(64, alpha=0.2), t.CrossEntropy(), "adam", 3e-2)
+    seeds = xr.DataArray(np.arange(8), dims="seed")
+    history = trainer.fit(train, x="stimulus", y="match", features="symbol", epochs=20, batch_size=32, seed=seeds)
+    right = (trainer.predict(test).match == test.match).mean("trial")
+    assert int((right == 1.0).sum()) >= 7
+    assert float(history.loss.isel(epoch=-1).sel(split="train").max()) < 0.5  # chance is ln 2 = .69; the tutorial has .142
+    x = trainer.predict(test, record="x")["horn.x"]
+    assert set(x.dims) == {"seed", "trial", "time", "horn_unit"}
+
+
+@pytest.mark.long
+def test_a_parameter_with_a_dim_trains_all_its_values_at_once():
+    ds = xm.datasets.delayed_match_task(n_trials=16, n_steps=8, n_symbols=2)
+    given = {"x": "stimulus", "y": "match", "features": "symbol", "epochs": 2, "seed": 0}
+    alpha = xr.DataArray([0.1, 0.4], dims="alpha", attrs={"units": "1/ms^2"})
+    both = t.Trainer(xm.HORNSeqNetwork(8, alpha=alpha, delay=2.0), t.CrossEntropy()).fit(ds, **given)
+    one = t.Trainer(xm.HORNSeqNetwork(8, alpha=0.4, delay=2.0), t.CrossEntropy()).fit(ds, **given)
+    assert both.loss.dims[0] == "alpha"
+    np.testing.assert_allclose(both.loss.isel(alpha=1), one.loss, rtol=1e-5)  # float32, sums in another order
+    assert abs(float(both.loss[0, -1, 0] - both.loss[1, -1, 0])) > 1e-4
+
+
 REFUSED = {
     "units": (lambda: xm.HORNSeqLayer(0), "units=0, needs a whole number"),
     "scale": (lambda: xm.HORNSeqLayer(3, rec_scale="n"), "rec_scale='n', needs one of 'none', 'sqrt_n'"),

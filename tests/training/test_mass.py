@@ -105,6 +105,41 @@ def test_parameters_of_the_model_and_initial_states_have_the_gradients_of_finite
             np.testing.assert_allclose(slopes[path][at], expected, rtol=1e-5, atol=1e-10)
 
 
+def test_a_parameter_is_recovered_from_a_simulated_series():
+    # Teacher: a Simulator with tau_e = 2 ms. Student: one unit whose input weight is held at 1 and whose tau_e starts at 1.
+    time = np.arange(60) * 0.5
+    drive = xr.DataArray(np.sin(np.arange(8)[:, None] + 0.3 * time) + 1.0, dims=("trial", "time"), coords={"time": time})
+    teacher = xm.Simulator(xm.WilsonCowanStep(tau_e=2.0), dt=0.5, precision="float64").run(30.0, monitors=["rE"], inputs={"e": drive})
+    ds = xr.Dataset({"e": drive.assign_coords(time=teacher.time), "rE": teacher.rE.isel(region=0, drop=True)})
+    ones = jax.nn.initializers.ones
+    model = xm.WilsonCowanStep(tau_e=xm.Param(1.0, bounds=(0.5, 10.0)))
+    layer = t.MassLayer(model, 1, input="e", output="rE", recurrent=False, bias=False, input_init=ones, name="mass")
+    trainer = t.Trainer(layer, t.MeanSquaredError(), "adam", 0.05, frozen="mass.input", precision="float64")
+    trainer.fit(ds, x="e", y="rE", epochs=200)
+    assert float(trainer.weights["mass.tau_e"]) == pytest.approx(2.0, abs=1e-3)
+    assert trainer.weights["mass.tau_e"].attrs["units"] == "ms"
+
+
+@pytest.mark.long
+def test_delayed_match_is_learned():
+    ds = xm.datasets.delayed_match_task(n_trials=320, n_steps=8, n_symbols=2, seed=0)
+    train, test = ds.isel(trial=slice(256)), ds.isel(trial=slice(256, None))
+    init = jax.nn.initializers
+    model = xm.WilsonCowanStep(tau_e=xm.Param(5.0, bounds=(1.0, 50.0)), tau_i=5.0)
+    draws = {
+        "input_init": init.normal(2.0),
+        "recurrent_init": init.variance_scaling(1.0, "fan_in", "normal"),
+        "bias_init": init.normal(1.0),
+    }
+    layer = t.MassLayer(model, 64, input="e", output="rE", substeps=2, initial={"rE": 0.1, "rI": 0.05}, **draws)
+    trainer = t.Trainer(t.Sequential(layer, t.OverTime("last"), t.Linear()), t.CrossEntropy(), "adam", 1e-2)
+    seeds = xr.DataArray(np.arange(4), dims="seed")
+    trainer.fit(train, x="stimulus", y="match", features="symbol", epochs=20, batch_size=32, seed=seeds)
+    assert float((trainer.predict(test).match == test.match).mean("trial").min()) == 1.0
+    tau = trainer.weights["masslayer.tau_e"]
+    assert (tau > 1.0).all() and (tau < 4.9).all()  # within its bounds, and moved
+
+
 def test_states_that_the_model_draws_are_drawn_with_the_weights_and_not_trained():
     layer = t.MassLayer(xm.StuartLandauStep(), 200, input="x", output="x")
     declared = layer.weights(1)

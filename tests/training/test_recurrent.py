@@ -5,7 +5,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+import xarray as xr
 
 import xmass as xm
 
@@ -30,7 +32,7 @@ def test_reference_vector_of_the_gru():
     # makes no difference whether r comes before or after the matrix.
     weights = {"reset": (0.2, 0.5, 0.02), "update": (-0.1, -0.4, -0.01), "candidate": (0.3, 0.6, 0.03)}
     named = {f"{gate}_{what}": v for gate, row in weights.items() for what, v in zip(("input", "recurrent", "bias"), row, strict=True)}
-    found = one_step(t.GRU(1, train_initial=True), initial=0.2, **named, **{"candidate_recurrent_bias": 0.0})
+    found = one_step(t.GRU(1, train_initial=True), initial=0.2, **named, candidate_recurrent_bias=0.0)
     assert found["h"] == pytest.approx(0.222304454946, rel=1e-11)  # as many digits as are given
     with_z = 0.2 + 0.534942945 * (0.241695017 - 0.2)
     assert found["h"] == pytest.approx(with_z, rel=1e-8)
@@ -109,6 +111,23 @@ def test_the_initial_state_has_a_gradient_and_moves(layer):
     assert loss(values)[0] < before
     # one value for each unit, whatever the batch: a gradient for all series together
     assert all(values[path].shape == (8,) for path in initial)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("train_initial", [False, True])
+def test_white_noise_integration(train_initial):
+    # The published task: 3000 updates of 128 fresh trials. The total is nearly all L2: the mean squared error is told apart from it.
+    trials, test = xm.datasets.white_noise_generator(), xm.datasets.white_noise_task(n_trials=1024, seed=1)
+    losses = {"mse": t.MeanSquaredError(), "l2": t.L2(2e-4)}
+    rate = optax.exponential_decay(0.025, 1, 0.99975)
+    trainer = t.Trainer(t.Sequential(t.RNN(100, train_initial=train_initial), t.Linear()), losses, t.adam(eps_hat=0.1), rate)
+    history = trainer.fit(trials, x="input", y="target", steps=3000, seed=xr.DataArray(np.arange(5), dims="seed"))
+    total = history.loss.sel(split="train").isel(epoch=-1)
+    error = ((trainer.predict(test).target - test.target) ** 2).mean(("trial", "time"))
+    assert int(((total <= 0.0175) & (error < 2e-4)).sum()) >= 4
+    assert float(history["loss.l2"].isel(epoch=-1).min()) > 0.9 * float(total.min())
+    if train_initial:
+        assert float(abs(trainer.weights["rnn.initial"]).max("rnn_unit").min()) > 1e-3
 
 
 def test_scale_of_an_initialiser_is_a_variance_not_a_gain():
