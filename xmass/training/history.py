@@ -68,8 +68,8 @@ class History:
             made[name] = (("epoch", "split"), values, {"long_name": name})
         ds = self.runs.labelled(made, {"split": splits})
         ds["seconds"] = ("epoch", np.asarray(self.seconds, float), ABOUT["seconds"])
-        ds["step"] = ("epoch", np.asarray(self.steps, np.int64), ABOUT["step"])
-        return ds.assign_coords(epoch=np.arange(1, len(self) + 1)).assign_attrs(attrs)
+        step = ("epoch", np.asarray(self.steps, np.int64), ABOUT["step"])
+        return ds.assign_coords(epoch=np.arange(1, len(self) + 1), step=step).assign_attrs(attrs)
 
 
 def saved(state: Any, history: History, done: int) -> dict[str, np.ndarray]:
