@@ -15,7 +15,7 @@ from xmass.fit.fingerprint import fingerprint
 from xmass.training.checkpoint import digest
 from xmass.training.data import Frame, Generator, inputs_of, is_lazy, rows_in, samples, targets_of
 from xmass.training.frame import Rows
-from xmass.training.program import ORDER, Program, averaged
+from xmass.training.program import Program, averaged, orders_of
 
 LARGEST = 1024  # samples that the network sees at once where no gradient is needed
 UPDATES = 100  # of an epoch of a generator
@@ -88,10 +88,11 @@ class Memory:
         ends = count // per >= 1 or (done + count) % per == 0
         tail = rest if ends and self.x.shape[1] > self.batch else 0
         batches = min(count, per) - bool(tail)
-        at = (np.int32(done // per), np.int32(done % per))
+        mixed = self.shuffle and self.batch < self.x.shape[1]
+        orders = orders_of(carried.keys, np.int32(done // per), count=passes, number=self.x.shape[1], shuffle=mixed)
         return program.run_passes(
-            state, carried.fixed, carried.hyper, carried.keys, (self.x, self.y), self.held, at, carried.patience,
-            count=passes, batches=batches, size=self.batch, tail=tail, shuffle=self.shuffle, chunk=self.chunk,
+            state, carried.fixed, carried.hyper, orders, (self.x, self.y), self.held, np.int32(done % per), carried.patience,
+            batches=batches, size=self.batch, tail=tail, chunk=self.chunk,
         )  # fmt: skip
 
 
@@ -172,10 +173,8 @@ class Lazy:
     def run(self, program: Program, state: Any, carried: Carried, done: int, count: int, stop: Callable[[], bool]) -> tuple[Any, Any]:
         """Update by update."""
         key = carried.keys[0] if program.seeded else carried.keys
-        order = np.arange(self.count)
-        if self.shuffle and self.batch < self.count:
-            key = jax.random.fold_in(jax.random.fold_in(key, ORDER), np.int32(done // self.per_epoch))
-            order = np.asarray(jax.random.permutation(key, jnp.arange(self.count, dtype=jnp.int32)))
+        mixed = self.shuffle and self.batch < self.count
+        order = np.asarray(orders_of(key, np.int32(done // self.per_epoch), count=1, number=self.count, shuffle=mixed))[0]
         before, rows, sizes = state, [], []
         for b in range(done % self.per_epoch, done % self.per_epoch + count):
             which = order[b * self.batch : (b + 1) * self.batch]

@@ -54,7 +54,8 @@ class Fitted:
         size = min(batch_size or LARGEST, number)
         lazy = is_lazy(ds, [c.name for c in frame.inputs])
         x = None if lazy else inputs_of(ds, frame, rows, program.dtype)
-        outs, seen = [], {name: [] for name in wanted}
+        outs: list[np.ndarray] = []
+        seen: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
         for at in range(0, number, size):
             which = np.arange(at, min(at + size, number))
             part = (
@@ -127,7 +128,7 @@ def loaded(ds: xr.Dataset, frame: Frame, made: Setup) -> Fitted:
 
     def every(values: np.ndarray, inner: int) -> np.ndarray:
         lead = runs.count is not None and values.ndim == inner
-        return np.array(np.broadcast_to(values, (runs.count, *values.shape)) if lead else values, dtype)
+        return np.array(np.broadcast_to(values, (runs.count or 1, *values.shape)) if lead else values, dtype)
 
     plain = {p: every(arrays[p], len(w.shape)) for p, w in made.weights.items()}
     trained = {p: v for p, v in plain.items() if p not in made.program.frozen}

@@ -70,9 +70,9 @@ class adam:
         """The gradient transformation."""
         if self.eps_hat is None:
             return optax().adam(learning_rate, b1=self.b1, b2=self.b2, eps=self.eps, eps_root=self.eps_root)
-        return optax().chain(self._hat(), optax().scale_by_learning_rate(learning_rate))
+        return optax().chain(self._hat(self.eps_hat), optax().scale_by_learning_rate(learning_rate))
 
-    def _hat(self) -> Any:
+    def _hat(self, eps_hat: float) -> Any:
         def init(params: Any) -> Any:
             zeros = jax.tree.map(jnp.zeros_like, params)
             return optax().ScaleByAdamState(jnp.zeros([], jnp.int32), zeros, zeros)
@@ -85,7 +85,7 @@ class adam:
             def step(m: jax.Array, v: jax.Array) -> jax.Array:
                 t = count.astype(m.dtype)
                 correction = jnp.sqrt(1.0 - self.b2**t) / (1.0 - self.b1**t)
-                return correction * m / (jnp.sqrt(v) + self.eps_hat)
+                return correction * m / (jnp.sqrt(v) + eps_hat)
 
             return jax.tree.map(step, mu, nu), optax().ScaleByAdamState(count, mu, nu)
 

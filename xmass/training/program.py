@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -200,10 +200,10 @@ class Program:
         return self.judged(trained, hyper, out, y)[1]
 
     def passes(
-        self, state: State, fixed: Arrays, hyper: Arrays, key: Any, data: Any, held: Any, at: Any, patience: Any, *,
-        count: int, batches: int, size: int, tail: int, shuffle: bool, chunk: int,
+        self, state: State, fixed: Arrays, hyper: Arrays, orders: Any, data: Any, held: Any, first: Any, patience: Any, *,
+        batches: int, size: int, tail: int, chunk: int,
     ) -> tuple[State, dict[str, Row]]:  # fmt: skip
-        """``count`` passes over data in memory, from pass ``at[0]`` and batch ``at[1]`` on.
+        """Passes over data in memory, from batch ``first`` on, each in an order of ``orders (pass, sample)``.
 
         Each makes ``batches`` updates of ``size`` samples, and one of the last ``tail``.
         """
@@ -213,24 +213,22 @@ class Program:
         def pick(which: Any) -> tuple[jax.Array, jax.Array]:
             return jnp.take(x, which, axis=1), jnp.take(y, which, axis=int(self.timed))
 
-        def one(state: State, k: Any) -> tuple[State, Row]:
+        def one(state: State, order: Any) -> tuple[State, Row]:
             if size >= number:
                 state, row = self.update(state, fixed, hyper, x, y)
                 return state, jax.tree.map(lambda v: v[None], row)
-            number_ = jnp.arange(number, dtype=jnp.int32)
-            order = jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, ORDER), k), number_) if shuffle else number_
 
             def body(state: State, b: Any) -> tuple[State, Row]:
                 return self.update(state, fixed, hyper, *pick(lax.dynamic_slice_in_dim(order, b * size, size)))
 
-            state, rows = lax.scan(body, state, at[1] + jnp.arange(batches, dtype=jnp.int32))
+            state, rows = lax.scan(body, state, first + jnp.arange(batches, dtype=jnp.int32))
             if tail:
                 state, last = self.update(state, fixed, hyper, *pick(order[number - tail :]))
                 rows = jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), rows, last)
             return state, rows
 
-        state, rows = lax.scan(one, state, at[0] + jnp.arange(count, dtype=jnp.int32))
-        sizes = np.tile([size] * batches + [tail] * bool(tail), (count, 1))
+        state, rows = lax.scan(one, state, orders)
+        sizes = np.tile([size] * batches + [tail] * bool(tail), (len(orders), 1))
         train = averaged(jax.tree.map(jnp.ravel, rows), jnp.asarray(sizes.ravel(), self.dtype))
         return self.finish(state, fixed, hyper, train, held, patience, chunk)
 
@@ -274,13 +272,15 @@ class Program:
     def run_passes(self) -> Any:
         """:meth:`passes` of all runs; the state that comes in is gone."""
 
-        def all_runs(state: Any, fixed: Any, hyper: Any, key: Any, data: Any, held: Any, at: Any, patience: Any, **static: Any) -> Any:
-            def one(state: Any, fixed: Any, hyper: Any, key: Any) -> Any:
-                return self.passes(state, fixed, hyper, key, data, held, at, patience, **static)
+        def all_runs(
+            state: Any, fixed: Any, hyper: Any, orders: Any, data: Any, held: Any, first: Any, patience: Any, **static: Any
+        ) -> Any:
+            def one(state: Any, fixed: Any, hyper: Any, orders: Any) -> Any:
+                return self.passes(state, fixed, hyper, orders, data, held, first, patience, **static)
 
-            return self._each(one, 0, 0, 0, self._keyed)(state, fixed, hyper, key)
+            return self._each(one, 0, 0, 0, self._keyed)(state, fixed, hyper, orders)
 
-        names = ("count", "batches", "size", "tail", "shuffle", "chunk")
+        names = ("batches", "size", "tail", "chunk")
         return jax.jit(all_runs, static_argnames=names, donate_argnums=(0,))
 
     @cached_property
@@ -335,6 +335,20 @@ class Program:
     def run_values(self) -> Any:
         """Values of the trained parameters of all runs."""
         return jax.jit(self._each(lambda t: {e.path: e.value(t[e.path], "free") for e in self.layout.entries}, 0))
+
+
+@partial(jax.jit, static_argnames=("count", "number", "shuffle"))
+def orders_of(keys: Any, first: Any, *, count: int, number: int, shuffle: bool) -> jax.Array:
+    """Orders ``(run?, pass, sample)`` of the samples in ``count`` passes from ``first`` on; the same for the same key and pass."""
+    plain = jnp.arange(number, dtype=jnp.int32)
+
+    def order(key: Any, k: Any) -> jax.Array:
+        return jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, ORDER), k), plain) if shuffle else plain
+
+    def passes(key: Any) -> jax.Array:
+        return jax.vmap(order, in_axes=(None, 0))(key, first + jnp.arange(count, dtype=jnp.int32))
+
+    return jax.vmap(passes)(keys) if keys.ndim else passes(keys)
 
 
 def averaged(rows: Row, sizes: jax.Array) -> Row:

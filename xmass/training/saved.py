@@ -79,8 +79,8 @@ def frame_from(found: Mapping[str, Any]) -> Frame:
         return Column(c["name"], tuple(c["dims"]), tuple(c["sizes"]), coords, dict(c["attrs"]))
 
     classes = None if found["classes"] is None else _labels(found["classes"])
-    sides = (tuple(column(c) for c in found[side]) for side in ("inputs", "outputs"))
-    return Frame(*sides, tuple(found["features"]), found["timed"], classes, found["dt"], found["time_unit"])
+    inputs, outputs = (tuple(column(c) for c in found[side]) for side in ("inputs", "outputs"))
+    return Frame(inputs, outputs, tuple(found["features"]), found["timed"], classes, found["dt"], found["time_unit"])
 
 
 def _labels(value: Any) -> np.ndarray:

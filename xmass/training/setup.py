@@ -71,7 +71,8 @@ class Setup:
 def filled(model: Sequential, frame: Frame) -> Sequential:
     """The network with the number of outputs where it was left open, checked against the targets."""
     layers = [
-        replace(layer, {"units": frame.size}) if "units" in _fields(layer) and layer.units is None else layer for layer in model.layers
+        replace(layer, {"units": frame.size}) if "units" in _fields(layer) and layer.__dict__["units"] is None else layer
+        for layer in model.layers
     ]
     whole = Sequential(*layers)
     size = frame.width
@@ -128,7 +129,9 @@ def setup(
 ) -> Setup:
     """Everything that a fit needs besides its data."""
     whole = filled(model, frame)
-    runs, numbers, params = Runs(), {}, {}
+    runs = Runs()
+    numbers: dict[str, Any] = {}
+    params: dict[str, tuple[Param, Spec]] = {}
     for prefix, owner in _owners(whole, losses):
         for d in declared_parameters(owner):
             path, value = prefix + d.name, parameter_value(owner, d.name)

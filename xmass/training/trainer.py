@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -109,7 +110,6 @@ class Trainer:
         self.optimizer, self.learning_rate, self.clip = optimizer, learning_rate, clip
         self.frozen, self.precision = frozen, precision
         self._fitted: Fitted | None = None
-        self._programs: dict[Any, Program] = {}
 
     @property
     def _dtype(self) -> Any:
@@ -233,8 +233,10 @@ class Trainer:
             initial=initial,
         )
         p = made.program
-        key = (p.inputs, p.dt, frame.size, p.timed, p.runs, p.seeded)
-        return replace(made, program=self._programs.setdefault(key, p))
+        schedule = self.learning_rate if callable(self.learning_rate) else None
+        parts = (self.model, *self.losses.items(), *self.metrics.items(), self.optimizer, schedule, self.clip, self.frozen)
+        sizes = (p.dtype, p.inputs, p.dt, frame.size, p.timed, p.runs, p.seeded)
+        return replace(made, program=_shared(_Parts(tuple(parts), sizes, p)))
 
     def _train(
         self, made: Setup, frame: Frame, feed: Feed, plan: _Plan, calls: tuple[Callback, ...], kept: Checkpoint | None
@@ -410,6 +412,30 @@ class Trainer:
             made = self._setup(frame, 0 if seed is None else seed, None)
             self._fitted = loaded(ds, frame, made)
         return self
+
+
+class _Parts:
+    """What a program is made of: the same if the parts are the same objects."""
+
+    def __init__(self, parts: tuple[Any, ...], sizes: tuple[Any, ...], program: Program) -> None:
+        self.parts, self.program = parts, program
+        self.key = (*(v if isinstance(v, str | float | int | None) else _identity(v) for v in parts), *sizes)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Parts) and self.key == other.key
+
+
+def _identity(part: Any) -> Any:
+    return tuple(v if isinstance(v, str) else id(v) for v in part) if isinstance(part, tuple | list) else id(part)
+
+
+@functools.lru_cache(maxsize=32)
+def _shared(parts: _Parts) -> Program:
+    """The program that was first made of these parts: it is compiled already. They are held, so that no other object has their place."""
+    return parts.program
 
 
 class _Plan(NamedTuple):
