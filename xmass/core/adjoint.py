@@ -128,7 +128,7 @@ class Saved(NamedTuple):
 
 
 def record(program: Program, args: dict, carry: Carry, first: jax.Array, stimulus: dict, sizes: Stretch) -> tuple[Carry, Saved, dict]:
-    """Simulate a stretch and save it; also its tapes ``(segment, step, region, run)``."""
+    """Simulate a stretch and save it; also its tapes of outputs ``(segment, step, region, run)``."""
     k, shape = program.segment, (program.regions, program.width)
     dtype = jnp.dtype(program.dtype)
 
@@ -157,11 +157,18 @@ def record(program: Program, args: dict, carry: Carry, first: jax.Array, stimulu
     (carry, saved), tapes = lax.scan(segment, (carry._replace(observers=()), saved), (index, first + index, stimulus))
     states = {n: rows.at[sizes.steps].set(carry.states[n]) for n, rows in saved.states.items()}
     sums = {pair: rows.at[sizes.steps].set(saved.following[pair]) if program.ahead else rows for pair, rows in saved.sums.items()}
+    return carry, saved._replace(states=states, sums=sums), tapes
+
+
+def tapes_of(program: Program, saved: Saved, outputs: dict, sizes: Stretch) -> dict[str, jax.Array]:
+    """All tapes of a stretch: those of states are what was saved of them."""
+    k, tapes = program.segment, dict(outputs)
     for name in program.tapes:
-        if name in states:
-            rows = states[name][1:].reshape(sizes.segments, sizes.hi - sizes.lo, *shape)
+        if name in saved.states:
+            rows = saved.states[name][1:]
+            rows = rows.reshape(sizes.segments, sizes.hi - sizes.lo, *rows.shape[1:])
             tapes[name] = jnp.pad(rows, ((0, 0), (sizes.lo, k - sizes.hi), (0, 0), (0, 0)))
-    return carry, saved._replace(states=states, sums=sums), {name: tapes[name] for name in program.tapes}
+    return {name: tapes[name] for name in program.tapes}
 
 
 def _recorded(

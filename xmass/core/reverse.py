@@ -1,8 +1,8 @@
 """A run that can be differentiated: the same steps and observers as :mod:`xmass.core.engine`, in loops of fixed length.
 
-What a derivative needs of a run is its states in reverse order. They are not kept: the segments are cut into stretches, the state at
-the start of each stretch is saved, and the stretch is simulated again when its turn comes, so memory grows with the square root of
-the number of steps.
+What a derivative needs of a run is its states in reverse order. The segments are cut into stretches, the state at the start of each
+stretch is saved, and the stretch is simulated again when its turn comes, so memory grows with the square root of the number of steps.
+Stretches of which every step is saved, where memory allows, need not be simulated again.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def simulate(
     start, stop, keep : int
         Absolute steps: first, last plus one, and the end of the transient.
     memory : float, optional
-        Bytes that what is saved for a derivative may take; more makes longer stretches. By default as little as possible, which grows with
-        the square root of the number of segments.
+        Bytes that what is saved for a derivative may take; what is saved need not be simulated again. By default as little as possible,
+        which grows with the square root of the number of segments.
     window : int, optional
         Truncated derivative: what happened more than about this many steps ago counts as given. States and histories are cut at the end of
         the segment that completes each window; observers are not cut.
@@ -160,23 +160,24 @@ def _checkpoints(program: Program, carry: Carry, span: _Span, memory: float | No
 
 
 def _turns(program: Program, carry: Carry, span: _Span, memory: float | None) -> list[stretches.Turns]:
-    """The stretches of a span: as many segments in each as make what is saved least, or more where memory allows."""
+    """The stretches of a span: as many segments in each as make what is saved least, and as many of them kept as memory allows."""
     count = span.segments
     item = program.regions * program.width * jnp.dtype(program.dtype).itemsize
-    observers = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(carry.observers))
     start = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(carry))
-    step = item * (len(program.model.states) + 2 * len(contracted(program)) + len(program.tapes) + len(jax.tree.leaves(carry.coloured)))
-    segment = program.segment * step + observers
-    least = max(math.sqrt(count * start / segment), 1.0)
-    length = least
-    if memory is not None:  # length * segment + count / length * start = memory, the larger root
-        inside = memory**2 - 4.0 * segment * count * start
-        length = max(least, (memory + math.sqrt(inside)) / (2.0 * segment)) if inside > 0 else least
-    times = max(round(count / length), 1)
+    outputs = sum(name not in carry.states for name in program.tapes)
+    step = item * (len(program.model.states) + len(contracted(program)) + outputs + len(jax.tree.leaves(carry.coloured)))
+    segment = 2 * program.segment * step  # as saved, and about as much for what arrives and what is observed
+    times = max(round(count / max(math.sqrt(count * start / segment), 1.0)), 1)
     length = -(-count // times)
     times, rest = divmod(count, length)
-    made = [stretches.Turns(span.first, length, times, span.lo, span.hi)]
-    return made + ([stretches.Turns(span.first + times * length, rest, 1, span.lo, span.hi)] if rest else [])
+    spare = 0.0 if memory is None else memory - times * start - length * segment
+    kept = min(max(int(spare / (length * program.segment * step)), 0), times)
+    first, made = span.first, []
+    for segments, turns, keep in ((length, times - kept, False), (length, kept, True), (rest, 1, kept == times)):
+        if segments and turns:
+            made.append(stretches.Turns(first, segments, turns, span.lo, span.hi, keep))
+            first += segments * turns
+    return made
 
 
 def _run(take: Any, carry: Carry, span: _Span, plan: _Checkpoints) -> tuple[Carry, list[_Part]]:

@@ -1,4 +1,4 @@
-"""A run cut into stretches, whose derivative simulates each of them again and follows it backwards (:mod:`xmass.core.adjoint`)."""
+"""A run cut into stretches, whose derivative follows each of them backwards (:mod:`xmass.core.adjoint`), as saved or simulated again."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ import numpy as np
 from jax import lax
 
 from xmass.core import delay, engine
-from xmass.core.adjoint import Cotangent, Given, Stretch, Transposed, backward, opaque, places, record
+from xmass.core.adjoint import Cotangent, Given, Stretch, Transposed, backward, opaque, places, record, tapes_of
 from xmass.core.program import Carry, Program
 
 Tree = Any
 
 
 class Turns(NamedTuple):
-    """``times`` stretches of ``segments`` segments from segment ``first`` on, each segment from step ``lo`` to ``hi``."""
+    """``times`` stretches of ``segments`` segments from segment ``first`` on, each segment from step ``lo`` to ``hi``.
+
+    For a derivative every step of those that are ``kept`` is saved; the others are simulated again from where they start.
+    """
 
     first: int
     segments: int
     times: int
     lo: int
     hi: int
+    kept: bool
 
 
 def compact(program: Program, carry: Carry, step: jax.Array) -> Carry:
@@ -63,10 +67,17 @@ def run(program: Program, plan: list[list[Transposed]], turns: Turns, origin: in
         return {n: x.reshape(turns.segments, k, *x.shape[1:]) for n, x in cut.items()}
 
     def simulated(carry: Carry, args: dict, *, save: bool) -> tuple[Carry, dict[int, jax.Array], Any]:
-        """All stretches as the engine takes them; the carries that they start from, if they are saved."""
+        """All stretches as the engine takes them; with ``save`` the carries that they start from, and their steps if they are kept."""
         lo, hi = opaque(turns.lo, turns.hi)
 
         def stretch(carry: Carry, first: jax.Array) -> tuple[Carry, tuple[dict[int, jax.Array], Any]]:
+            if save and turns.kept:
+                before, stimulus = compact(program, carry, start_of(first)), rows_of(args, first)
+                ended, *steps = record(program, args, carry, first, stimulus, sizes)
+                tapes = tapes_of(program, *steps, sizes)
+                observers, rows = _observed(program, args, carry.observers, first, stimulus, tapes, sizes, keep)
+                return ended._replace(observers=observers), (rows, (before, steps))
+
             def segment(carry: Carry, given: tuple[jax.Array, dict]) -> tuple[Carry, dict[int, jax.Array]]:
                 t0 = given[0] * jnp.int32(k)
                 tapes = {n: jnp.zeros((k, program.regions, program.width), jnp.dtype(program.dtype)) for n in program.tapes}
@@ -75,7 +86,7 @@ def run(program: Program, plan: list[list[Transposed]], turns: Turns, origin: in
                 observers, blocks = engine.observe(program, own, carry.observers, tapes, t0, turns.lo, turns.hi, keep)
                 return Carry(states, rings, coloured, observers), {i: block.values for i, block in blocks.items()}
 
-            before = compact(program, carry, start_of(first)) if save else None
+            before = (compact(program, carry, start_of(first)), None) if save else None
             numbers = first + np.arange(turns.segments, dtype=np.int32)
             carry, made = lax.scan(segment, carry, (numbers, rows_of(args, first)))
             return carry, ({i: engine.due(rows, program.nodes[i].period, k, first) for i, rows in made.items()}, before)
@@ -88,14 +99,14 @@ def run(program: Program, plan: list[list[Transposed]], turns: Turns, origin: in
     def function(carry: Carry, args: dict) -> tuple[Carry, dict[int, jax.Array]]:
         return simulated(carry, args, save=False)[:2]
 
-    def forward(carry: Any, args: Any) -> tuple[tuple[Carry, dict[int, jax.Array]], tuple[Carry, Given]]:
+    def forward(carry: Any, args: Any) -> tuple[tuple[Carry, dict[int, jax.Array]], tuple[Any, Given]]:
         leaves, tree = jax.tree.flatten(args, is_leaf=_primal)
         values = jax.tree.unflatten(tree, [x.value for x in leaves])
         varied = {i: x.value for i, x in enumerate(leaves) if x.perturbed and _real(x.value)}
         carry, rows, before = simulated(jax.tree.map(lambda x: x.value, carry, is_leaf=_primal), values, save=True)
         return (carry, rows), (before, Given(values, varied))
 
-    def backwards(kept: tuple[Carry, Given], after: tuple[Carry, dict[int, jax.Array]]) -> tuple[Carry, dict]:
+    def backwards(kept: tuple[Any, Given], after: tuple[Carry, dict[int, jax.Array]]) -> tuple[Carry, dict]:
         before, given = kept
         end, rows = jax.tree.map(_filled, after, is_leaf=_zero)
         local, _, drives = places(program, given)
@@ -103,10 +114,11 @@ def run(program: Program, plan: list[list[Transposed]], turns: Turns, origin: in
 
         def stretch(loop: tuple, own: tuple) -> tuple[tuple, None]:
             after, seen, totals = loop
-            before, rows, first = own
+            (before, steps), rows, first = own
             stimulus = rows_of(given.args, first)
-            carry = whole(program, before, start_of(first))
-            _, saved, tapes = record(program, given.args, carry, first, stimulus, sizes)
+            if not turns.kept:
+                _, *steps = record(program, given.args, whole(program, before, start_of(first)), first, stimulus, sizes)
+            saved, tapes = steps[0], tapes_of(program, *steps, sizes)
             watch = functools.partial(_watched, program, given, before.observers, first, stimulus, sizes, keep)
             _, pull = jax.vjp(watch, _reals(before.observers), tapes, {i: given.varied[i] for i in local})
             seen, of_tapes, of_varied = pull((seen, rows))
@@ -123,7 +135,7 @@ def run(program: Program, plan: list[list[Transposed]], turns: Turns, origin: in
 
         loop = (Cotangent(end.states, end.rings, end.coloured), _reals(end.observers), totals)
         (found, seen, totals), _ = lax.scan(stretch, loop, (before, rows, numbers()), reverse=True)
-        start = jax.tree.map(lambda x: x[0], before)
+        start = jax.tree.map(lambda x: x[0], before[0])
         observers = _merged(seen, start.observers)
         leaves, tree = jax.tree.flatten(given.args)
         args = jax.tree.unflatten(tree, [totals[i] if i in totals else _none(x) for i, x in enumerate(leaves)])
@@ -146,7 +158,16 @@ def _watched(
     varied: dict,
 ) -> tuple[list[jax.Array], dict[int, jax.Array]]:
     """The observers of a stretch as a function of its tapes; of their states only the real numbers are followed."""
-    k, args = program.segment, given.filled({**given.varied, **varied})
+    args = given.filled({**given.varied, **varied})
+    after, rows = _observed(program, args, _with(reals, observers), first, stimulus, tapes, sizes, keep)
+    return _reals(after), rows
+
+
+def _observed(
+    program: Program, args: dict, observers: tuple, first: jax.Array, stimulus: dict, tapes: dict, sizes: Stretch, keep: int
+) -> tuple[tuple, dict[int, jax.Array]]:
+    """The observers after a stretch with these tapes, and the rows of the recorded series."""
+    k = program.segment
 
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def segment(observers: tuple, given: tuple) -> tuple[tuple, dict[int, jax.Array]]:
@@ -156,8 +177,8 @@ def _watched(
         return observers, {i: block.values for i, block in blocks.items()}
 
     numbers = first + np.arange(sizes.segments, dtype=np.int32)
-    after, made = lax.scan(segment, _with(reals, observers), (numbers, tapes, stimulus))
-    return _reals(after), {i: engine.due(rows, program.nodes[i].period, k, first) for i, rows in made.items()}
+    after, made = lax.scan(segment, observers, (numbers, tapes, stimulus))
+    return after, {i: engine.due(rows, program.nodes[i].period, k, first) for i, rows in made.items()}
 
 
 # ------------------------------------------------------------------------------------------------------------------ leaves
