@@ -93,22 +93,28 @@ def _written(store: Path, at: At, box: Box, outcome: Outcome) -> Done:
 
 
 class _Book:
-    """What has come back so far: recorded in the ledger, one chunk after the other, by one process."""
+    """What has come back so far: recorded in the ledger, one chunk after the other, by this process alone."""
 
     def __init__(self, parcel: Parcel, store: Path, grid: dict[At, Box], good: bool) -> None:
         self.parcel, self.store, self.grid = parcel, store, grid
         self.good = good
         """Whether some run of the store has succeeded."""
         self.errors: list[tuple[At, Exception]] = []
-        self.added: set[At] = set()
+        self.recorded: set[At] = set()
+        self.lock = threading.Lock()
 
     def add(self, at: At, done: Done) -> None:
         """Record a chunk."""
-        try:
-            ledger.add(self.store, done.record)
-        except OSError as error:
-            raise WriteError(error.errno, error.strerror or str(error)) from error
-        self.added.add(at)
+        with self.lock:
+            try:
+                ledger.add(self.store, done.record)
+            except OSError as error:
+                raise WriteError(error.errno, error.strerror or str(error)) from error
+            self.recorded.add(at)
+
+    def _heard(self, at: At, done: Done) -> None:
+        if at not in self.recorded:
+            self.add(at, done)
         self.good |= any(done.record.counts.get(code) for code in GOOD)
         if done.error is not None:
             self.errors.append((at, done.error))
@@ -118,11 +124,11 @@ class _Book:
         for job in completed:
             at, error = jobs[job], job.exception()
             if error is None:
-                self.add(at, job.result())
+                self._heard(at, job.result())
             elif isinstance(error, WriteError) or not isinstance(error, Exception):
                 raise error
             else:  # its process is gone, or it could not be sent
-                self.add(at, _written(self.store, at, self.grid[at], lost(self.parcel.resolved, self.grid[at], error)))
+                self._heard(at, _written(self.store, at, self.grid[at], lost(self.parcel.resolved, self.grid[at], error)))
             if done is not None:
                 done(at)
             if len(self.errors) >= _PATIENCE and not self.good:
@@ -140,16 +146,18 @@ def _on_threads(book: _Book, todo: list[At], report: Report) -> None:
             raise Cancelled
         report(count)
 
+    def run(at: At) -> Done:
+        done = run_chunk(book.parcel, str(book.store), at, book.grid[at], threads, step)
+        book.add(at, done)  # by the thread itself: it begins no other chunk before, and a Ctrl-C cannot come between
+        return done
+
     pool = concurrent.futures.ThreadPoolExecutor(workers)
-    jobs = {pool.submit(run_chunk, book.parcel, str(book.store), at, book.grid[at], threads, step): at for at in todo}
+    jobs = {pool.submit(run, at): at for at in todo}
     try:
         book.collect(concurrent.futures.as_completed(jobs), jobs, None)
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
-        for job, at in jobs.items():  # written while the others were stopped
-            if at not in book.added and not job.cancelled() and job.exception() is None:
-                book.add(at, job.result())
 
 
 def _on_cluster(client: Any, book: _Book, todo: list[At], done: Callable[[At], None]) -> None:
