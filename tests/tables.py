@@ -72,6 +72,7 @@ def _state(s: Any) -> str:
 def catalogue() -> str:
     """All models as a Markdown table, each with the page that describes it."""
     described = {m[1]: page.name for page in pages() for m in BLOCK.finditer(page.read_text(encoding="utf-8"))}
+    described |= dict.fromkeys(("HORNSeqLayer", "HORNSeqNetwork"), "../training/recurrent.md")
     rows = []
     for r in xm.list_models():
         name = f"[`{r.name}`]({described[r.name]})" if r.name in described else f"`{r.name}`"
