@@ -22,7 +22,8 @@ from xmass.training.surrogate import InvSquare, Surrogate
 from xmass.training.synapse import Current, Exponential, Instant, State, Synapse, SynapticOutput
 
 KAIMING = initializers.he_normal()
-_POSITIVE = ("tau", "tau_syn", "tau_a")
+_POSITIVE = ("tau", "tau_syn", "tau_a", "half_block")
+_NOT_NEGATIVE = ("tau_ref", "magnesium")
 
 
 def _synapse(given: Synapse | None) -> Synapse:
@@ -48,7 +49,7 @@ class _Synaptic(Layer):
     init: Initializer = eqx.field(default=KAIMING, static=True, kw_only=True)
     bias_init: Initializer = eqx.field(default=initializers.zeros, static=True, kw_only=True)
 
-    def _check(self) -> None:
+    def _check(self, units: int | None) -> None:
         check_initialisers(init=self.init, bias_init=self.bias_init)
         for name, kind, example in (
             ("synapse", Synapse, "xm.training.Exponential(10.0)"),
@@ -61,12 +62,17 @@ class _Synaptic(Layer):
         names = [d.name for d in declared_parameters(self)]
         if twice := {n for n in names if names.count(n) > 1}:
             raise ValueError(f"the parts of {type(self).__name__} have parameters of the same name, {sorted(twice)}.")
+        positive = (*_POSITIVE, *(self.surrogate.positive if isinstance(self, _Spiking) else ()))
         for name, _, unit, _, _ in declared_parameters(self):
-            value = np.asarray(to_declared(counted(parameter_value(self, name)), unit, name))
-            least = 0.0 if name == "tau_ref" else -np.inf
-            if not np.isfinite(value).all() or (value < least).any() or (name in _POSITIVE and (value <= 0).any()):
-                need = "positive" if name in _POSITIVE else "of 0 or more" if name == "tau_ref" else "finite"
-                raise ValueError(f"{name}={value.tolist()!r}, needs a {need} number, in {unit!r}.")
+            given = to_declared(counted(parameter_value(self, name)), unit, name)
+            if isinstance(given, np.ndarray) and given.ndim and given.shape != (units,):
+                some = "one number" if units is None else f"one number, or {units}, one for each unit"
+                raise ValueError(f"{name} has shape {given.shape}, needs {some}; values to be trained side by side are a DataArray.")
+            value = np.asarray(given)
+            low = (name in positive and (value <= 0).any()) or (name in _NOT_NEGATIVE and (value < 0).any())
+            if low or not np.isfinite(value).all():
+                need = "positive" if name in positive else "finite" if name not in _NOT_NEGATIVE else "not negative"
+                raise ValueError(f"{name}={value.tolist()!r}, needs numbers that are {need}, in {unit!r}.")
 
     def _matrices(self, inputs: int, units: int) -> dict[str, Weight]:
         found = {"weight": Weight(("input", "unit"), (inputs, units), self.init)}
@@ -114,7 +120,7 @@ class _Spiking(_Synaptic):
         for name in (*(d.name for d in declared_parameters(self.surrogate)), "tau_ref"):
             if isinstance(parameter_value(self, name), Param):
                 raise TypeError(f"{name} is a Param, but has no gradient: give a number, or a DataArray to train with each of its values.")
-        self._check()
+        self._check(self.units)
 
     def size(self, inputs: int) -> int:
         """The number of units."""
@@ -333,7 +339,7 @@ class LeakyReadout(_Synaptic):
     def __check_init__(self) -> None:
         if self.units is not None:
             check_units(self, self.units)
-        self._check()
+        self._check(self.units)
 
     def size(self, inputs: int) -> int:
         """The number of units."""

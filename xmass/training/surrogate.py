@@ -17,7 +17,7 @@ Examples
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -67,6 +67,9 @@ class Surrogate(eqx.Module):
     A subclass declares its parameters and defines :meth:`slope`, which must be finite for every finite x.
     """
 
+    positive: ClassVar[tuple[str, ...]] = ()
+    """Parameters that must be above 0."""
+
     def slope(self, x: jax.Array) -> jax.Array:
         """The derivative at ``x``, in its dtype."""
         raise NotImplementedError(f"{type(self).__name__} must define slope(self, x).")
@@ -79,6 +82,7 @@ class Surrogate(eqx.Module):
 class InvSquare(Surrogate):
     r""":math:`1 / (\alpha |x| + 1)^2`, the slope of SuperSpike: Zenke & Ganguli (2018), doi:10.1162/neco_a_01086."""
 
+    positive: ClassVar[tuple[str, ...]] = ("alpha",)
     alpha: Any = parameter(100.0, "1", "sharpness")
 
     def slope(self, x: jax.Array) -> jax.Array:
@@ -88,6 +92,7 @@ class InvSquare(Surrogate):
 class Sigmoid(Surrogate):
     r""":math:`\alpha \sigma(\alpha x) (1 - \sigma(\alpha x))`, the slope of the logistic function."""
 
+    positive: ClassVar[tuple[str, ...]] = ("alpha",)
     alpha: Any = parameter(4.0, "1", "sharpness")
 
     def slope(self, x: jax.Array) -> jax.Array:
@@ -97,6 +102,7 @@ class Sigmoid(Surrogate):
 class PiecewiseQuadratic(Surrogate):
     r""":math:`\max(0, \alpha - \alpha^2 |x|)`."""
 
+    positive: ClassVar[tuple[str, ...]] = ("alpha",)
     alpha: Any = parameter(1.0, "1", "sharpness")
 
     def slope(self, x: jax.Array) -> jax.Array:
@@ -106,6 +112,7 @@ class PiecewiseQuadratic(Surrogate):
 class PiecewiseExp(Surrogate):
     r""":math:`(\alpha / 2) e^{-\alpha |x|}`."""
 
+    positive: ClassVar[tuple[str, ...]] = ("alpha",)
     alpha: Any = parameter(1.0, "1", "sharpness")
 
     def slope(self, x: jax.Array) -> jax.Array:
@@ -115,6 +122,7 @@ class PiecewiseExp(Surrogate):
 class SoftSign(Surrogate):
     r""":math:`\alpha / (2 (1 + |\alpha x|)^2)`."""
 
+    positive: ClassVar[tuple[str, ...]] = ("alpha",)
     alpha: Any = parameter(1.0, "1", "sharpness")
 
     def slope(self, x: jax.Array) -> jax.Array:
@@ -124,6 +132,7 @@ class SoftSign(Surrogate):
 class Arctan(Surrogate):
     r""":math:`\alpha / (2 (1 + (\pi \alpha x / 2)^2))`: Fang et al. (2021), doi:10.1109/ICCV48922.2021.00266."""
 
+    positive: ClassVar[tuple[str, ...]] = ("alpha",)
     alpha: Any = parameter(1.0, "1", "sharpness")
 
     def slope(self, x: jax.Array) -> jax.Array:
@@ -133,6 +142,7 @@ class Arctan(Surrogate):
 class NonzeroSignLog(Surrogate):
     r""":math:`1 / (1 / \alpha + |x|)`."""
 
+    positive: ClassVar[tuple[str, ...]] = ("alpha",)
     alpha: Any = parameter(1.0, "1", "sharpness")
 
     def slope(self, x: jax.Array) -> jax.Array:
@@ -142,6 +152,7 @@ class NonzeroSignLog(Surrogate):
 class ERF(Surrogate):
     r""":math:`(\alpha / \sqrt\pi) e^{-\alpha^2 x^2}`, half the slope of the error function."""
 
+    positive: ClassVar[tuple[str, ...]] = ("alpha",)
     alpha: Any = parameter(1.0, "1", "sharpness")
 
     def slope(self, x: jax.Array) -> jax.Array:
@@ -151,6 +162,7 @@ class ERF(Surrogate):
 class PiecewiseLeakyRelu(Surrogate):
     r""":math:`1 / (2 w)` where :math:`|x| \le w`, c elsewhere."""
 
+    positive: ClassVar[tuple[str, ...]] = ("w",)
     c: Any = parameter(0.01, "1", "slope outside")
     w: Any = parameter(1.0, "1", "half the width")
 
@@ -161,8 +173,13 @@ class PiecewiseLeakyRelu(Surrogate):
 class SquarewaveFourier(Surrogate):
     r""":math:`(4 / T) \sum_{i=1}^n \cos((2 i - 1) 2 \pi x / T)`, the slope of the first terms of a square wave."""
 
+    positive: ClassVar[tuple[str, ...]] = ("T",)
     n: int = eqx.field(default=2, static=True)
     T: Any = parameter(8.0, "1", "period")
+
+    def __check_init__(self) -> None:
+        if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
+            raise ValueError(f"n={self.n!r}, needs a whole number of terms, at least 1.")
 
     def slope(self, x: jax.Array) -> jax.Array:
         phase = 2 * jnp.pi * (x / self.T - jnp.round(x / self.T))  # in half a turn either way: a large x has no other cosine
@@ -173,6 +190,7 @@ class S2NN(Surrogate):
     r""":math:`\alpha \sigma(\alpha x) (1 - \sigma(\alpha x))` below 0, :math:`\beta / (x + 1)` from 0 on: Suetake et al. (2023),
     doi:10.1016/j.neunet.2022.12.008."""
 
+    positive: ClassVar[tuple[str, ...]] = ("alpha",)
     alpha: Any = parameter(4.0, "1", "sharpness below")
     beta: Any = parameter(1.0, "1", "slope above")
 
@@ -184,6 +202,7 @@ class S2NN(Surrogate):
 class QPseudoSpike(Surrogate):
     r""":math:`(1 + 2 |x| / (\alpha + 1))^{-\alpha}`: Herranz-Celotti & Rouat (2022), arXiv:2202.00282."""
 
+    positive: ClassVar[tuple[str, ...]] = ("alpha",)
     alpha: Any = parameter(2.0, "1", "exponent of the tail")
 
     def slope(self, x: jax.Array) -> jax.Array:
@@ -212,6 +231,7 @@ class LogTailedRelu(Surrogate):
 class ReluGrad(Surrogate):
     r""":math:`\max(0, \alpha (w - |x|))`, a triangle: Neftci, Mostafa & Zenke (2019), doi:10.1109/MSP.2019.2931595."""
 
+    positive: ClassVar[tuple[str, ...]] = ("alpha", "w")
     alpha: Any = parameter(0.3, "1", "steepness of the sides")
     w: Any = parameter(1.0, "1", "half the width")
 
@@ -222,6 +242,7 @@ class ReluGrad(Surrogate):
 class Gaussian(Surrogate):
     r""":math:`\alpha N(x; 0, \sigma^2)`: Yin, Corradi & Bohté (2021), doi:10.1038/s42256-021-00397-w."""
 
+    positive: ClassVar[tuple[str, ...]] = ("sigma", "alpha")
     sigma: Any = parameter(0.5, "1", "standard deviation")
     alpha: Any = parameter(0.5, "1", "area")
 
@@ -235,6 +256,7 @@ class MultiGaussian(Surrogate):
     Yin, Corradi & Bohté (2021), doi:10.1038/s42256-021-00397-w.
     """
 
+    positive: ClassVar[tuple[str, ...]] = ("s", "sigma", "scale")
     h: Any = parameter(0.15, "1", "height of the sides")
     s: Any = parameter(6.0, "1", "how much wider the sides are")
     sigma: Any = parameter(0.5, "1", "standard deviation")
@@ -249,6 +271,7 @@ class MultiGaussian(Surrogate):
 class Slayer(Surrogate):
     r""":math:`e^{-\alpha |x|}`: Shrestha & Orchard (2018), arXiv:1810.08646."""
 
+    positive: ClassVar[tuple[str, ...]] = ("alpha",)
     alpha: Any = parameter(1.0, "1", "sharpness")
 
     def slope(self, x: jax.Array) -> jax.Array:
