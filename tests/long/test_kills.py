@@ -15,9 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import dask.array  # noqa: F401  (once, before processes are forked)
 import numpy as np
 import pytest
 import xarray as xr
+import zarr  # noqa: F401
 
 import xmass as xm
 from xmass.scale import durable, ledger, work
@@ -123,7 +125,10 @@ def bytes_of(store: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.long
-def test_no_kill_loses_a_chunk(tmp_path, capsys):
+def test_no_kill_loses_a_chunk(tmp_path, capsys, monkeypatch):
+    for name, value in {"DIR": tmp_path / "cache", "MIN_COMPILE_TIME_SECS": "0", "MIN_ENTRY_SIZE_BYTES": "-1"}.items():
+        prefix = "JAX_COMPILATION_CACHE" if name == "DIR" else "JAX_PERSISTENT_CACHE"  # each process would compile for a second
+        monkeypatch.setenv(f"{prefix}_{name}", str(value))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     rng, places = random.Random(int(os.environ.get("XMASS_KILLS_SEED", "1"))), collections.Counter()
@@ -146,7 +151,7 @@ def test_no_kill_loses_a_chunk(tmp_path, capsys):
                 early = rng.random() < 0.1  # while it starts, opens or makes the store; else from its first chunk on
                 while process.is_alive() and not (early or "data" in where(log)):
                     time.sleep(0.01)
-                process.join(rng.uniform(0.0, 1.5))
+                process.join(rng.uniform(0.0, 2.0))
             if process.is_alive():
                 process.kill()
                 kills += 1
