@@ -64,7 +64,7 @@ def test_errors_say_what_to_do():
     fitter = xm.Fitter(sim, objective=xm.objectives.timeseries_rmse(), run=RUN, search=SEARCH)
     with pytest.raises(TypeError, match=r"xm\.calibration\(fitter, target\)"):
         xm.calibration(fitter)
-    with pytest.raises(ValueError, match="n=5"):
+    with pytest.raises(ValueError, match="n is 5"):
         xm.calibration(fitter, recording(sim), n=5)
     with pytest.raises(ValueError, match="data='both'"):
         xm.calibration(fitter, recording(sim), data="both", likelihood=LIKELIHOOD)

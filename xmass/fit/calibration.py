@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from xmass.fit import checks
 from xmass.fit.density import Density, prior_draws
 from xmass.fit.likelihood import GaussianLikelihood
 from xmass.fit.neural import NeuralPosterior
@@ -86,10 +87,8 @@ def calibration(
     ----------
     Talts et al. (2018), arXiv:1804.06788.
     """
-    if isinstance(n, bool) or n < 10:
-        raise ValueError(f"n={n!r}, needs 10 or more recordings.")
-    if isinstance(draws, bool) or draws < 9:
-        raise ValueError(f"draws={draws!r}, needs 9 or more.")
+    for name, value, least in (("n", n, 10), ("draws", draws, 9), ("thin", thin, 1), ("warmup", warmup, 1)):
+        checks.whole(name, value, least)
     if isinstance(posterior, NeuralPosterior):
         truth, inputs = (a[:n] for a in posterior.held_out)
         if len(truth) < 10:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import xarray as xr
 
 from xmass.core.param import Param
@@ -119,11 +121,15 @@ class Fitter:
             raise ValueError("memory and window are for reverse mode, and derivative is 'forward'. Leave them out, or take 'reverse'.")
         if isinstance(self.objective, str) or not all(callable(o) for o in self.objectives):
             raise TypeError(f"objective={self.objective!r}, needs an objective or a list of them: objective=xm.objectives.fc_corr().")
-        object.__setattr__(self, "pool", (self.pool,) if isinstance(self.pool, str) else tuple(self.pool))
+        pool = (self.pool,) if isinstance(self.pool, str) else self.pool
+        if not isinstance(pool, Sequence) or not all(isinstance(d, str) for d in pool) or len(set(pool)) < len(pool):
+            raise TypeError(f"pool={self.pool!r}, needs a dim of the recordings or several: pool='subject'.")
+        object.__setattr__(self, "pool", tuple(pool))
         object.__setattr__(self, "backend", backend_named(self.backend) if isinstance(self.backend, str) else self.backend)
         if not isinstance(self.backend, Backend):
             raise TypeError(f"backend is a {type(self.backend).__name__}, needs a name such as 'grad', or a backend object of xm.fit.")
-        if self.memory is not None and not self.memory > 0:
+        number = isinstance(self.memory, int | float | np.integer | np.floating) and not isinstance(self.memory, bool)
+        if self.memory is not None and not (number and self.memory > 0):
             raise ValueError(f"memory={self.memory!r}, needs a positive number of bytes.")
 
     @property
@@ -203,6 +209,10 @@ class Fitter:
         TypeError, ValueError, KeyError
             Before anything is computed.
         """
+        if store is not None and (not isinstance(store, str | os.PathLike) or not Path(store).name):
+            raise TypeError(f"store={store!r}, needs the path of a directory that the fit makes: store='fit.zarr'.")
+        if callable(callbacks) or not all(callable(one) for one in callbacks):
+            raise TypeError(f"callbacks={callbacks!r}, needs a list of functions: callbacks=[lambda now: now.step > 10].")
         store = None if store is None else Path(store)
         seed = stored_seed(store) if seed is None and store is not None and resume else seed
         self._check_used()

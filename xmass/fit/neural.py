@@ -14,6 +14,7 @@ import xarray as xr
 from xmass.analysis.pairing import paired, variables
 from xmass.core.noise import trial_seeds
 from xmass.core.param import limits
+from xmass.fit import checks
 from xmass.fit.backend import extra
 from xmass.fit.density import prior_draws
 from xmass.fit.layout import Layout
@@ -66,7 +67,9 @@ def prior_sweep(fitter: Fitter, target: xr.Dataset, n: int, *, seed: int) -> xr.
     >>> sweep["initial.x"].sizes["point"]
     100
     """
+    checks.whole("n", n, 1)
     study = _study(fitter, target, seed)
+    _check_one_connectome(study)
     if study.fit_sizes:
         raise ValueError(
             f"the recordings have the dims {tuple(study.fit_sizes)}, and one sweep serves them all: give one of them, "
@@ -176,6 +179,8 @@ class NeuralPosterior:
         DataTree
             As :meth:`xmass.Fitter.sample` returns it.
         """
+        for name, value, least in (("draws", draws, 1), ("chains", chains, 1), ("predictive", predictive, 0)):
+            checks.whole(name, value, least)
         study, inputs = self.inputs(target)
         study.seed = seed
         z, lp = self.draw(inputs, chains * draws, seed)
@@ -255,6 +260,13 @@ def neural_posterior(
     study = _study(dataclasses.replace(fitter, objective=statistic), target, seed)
     if fitter.pool:
         raise ValueError("pool= has no effect on a neural posterior: each recording has its own. Leave it out.")
+    _check_one_connectome(study)
+    for name, value in (("components", components), ("layers", layers), ("width", width), ("epochs", epochs), ("batch", batch)):
+        checks.whole(name, value, 1)
+    checks.positive("learning_rate", learning_rate)
+    checks.positive("held_out", held_out)
+    if held_out > 0.5:
+        raise ValueError(f"held_out={held_out!r}, needs a part of the points, 0.5 at most.")
     layout = study.points.layout
     names = variables(statistic, sweep, study.target)
     statistic = dataclasses.replace(statistic, simulated=names[0], recorded=names[1])
@@ -279,6 +291,15 @@ def neural_posterior(
 
 def _study(fitter: Fitter, target: xr.Dataset, seed: int) -> Study:
     return Study(dataclasses.replace(fitter, backend=NutsBackend()), target, 1, 1, seed)
+
+
+def _check_one_connectome(study: Study) -> None:
+    structures = study.problem.template.structures
+    if structures is not None and structures.count > 1:
+        raise ValueError(
+            f"the network has {structures.count} connectomes, and a neural posterior is of one. Make the network of each, "
+            "sc.isel(subject=0), and train one for each; or sample each recording by fitter.sample(target)."
+        )
 
 
 def _fitted(params: xr.Dataset, layout: Layout) -> dict[str, xr.DataArray]:

@@ -104,14 +104,24 @@ class Points:
         found, read = self.free(c, sizes), set()
         for name, function in self.derive.items():
             known = Known(found, self.fixed)
-            found[name] = self._declared(name, function(known))
+            try:
+                made = function(known)
+            except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError, ValueError) as error:
+                if type(error) is ValueError and "truth value" not in str(error):
+                    raise
+                raise TypeError(
+                    f"derive[{name!r}] turns the arrays that JAX traces into numbers ({type(error).__name__}). Build it from arithmetic, "
+                    "methods of xarray such as .mean('region') and .where(), xr.ufuncs (xr.ufuncs.log, not np.log), and xr.apply_ufunc "
+                    "over functions of jax.numpy."
+                ) from None
+            found[name] = self._declared(name, made)
             read |= known.read
         return found, read
 
     def _declared(self, name: str, value: Any) -> xr.DataArray:
         """A derived value in its declared unit, its regions in the order of the network."""
         if not isinstance(value, xr.DataArray):
-            if not np.ndim(value):
+            if not np.ndim(value) and (isinstance(value, jax.Array) or np.asarray(value).dtype.kind in "fiu"):
                 return xr.DataArray(jnp.asarray(value), attrs={UNITS: self.specs[name].unit} if name in self.specs else {})
             raise TypeError(
                 f"derive[{name!r}] returns a {type(value).__name__} of shape {np.shape(value)}, needs a number or a DataArray: it is "

@@ -17,7 +17,9 @@ from xmass.fit.result import BEST_LOSS, CONVERGED, LOSS, START
 from xmass.fit.statistics import estimated_sd, fit_coords, point_of, study_of
 from xmass.fit.study import Study
 from xmass.labelled.free import free_parameters
+from xmass.labelled.parameters import Spec
 from xmass.labelled.schema import LONG_NAME, UNITS
+from xmass.labelled.units import to_declared
 
 if TYPE_CHECKING:
     from xmass.fit.fitter import Fitter
@@ -110,6 +112,10 @@ def profile(
     """
     if likelihood is None and len(fitter.objectives) != 1:
         raise ValueError(f"there are {len(fitter.objectives)} objectives: give one, or a likelihood, whose profile is wanted.")
+    if not isinstance(likelihood, GaussianLikelihood | None):
+        raise TypeError(f"likelihood={likelihood!r}, needs a GaussianLikelihood: xm.fit.GaussianLikelihood('fc').")
+    if not isinstance(at, Mapping | None):
+        raise TypeError(f"at={at!r}, needs a mapping: at={{'region': 'V1'}}.")
     if likelihood is not None:
         likelihood = _with_sd(fitter, result, target, likelihood.aligned(fitter.simulator.config.regions), seeds, seed)
         fitter = dataclasses.replace(fitter, objective=likelihood.objective)
@@ -117,7 +123,8 @@ def profile(
     entry = _entry(study, parameter)
     place = _place(entry, at)
     name = parameter if place is None else entry.names()[place]
-    grid = _grid(entry, n, values, place or 0)
+    spec = study.points.specs.get(parameter)
+    grid = _grid(entry, spec, n, values, place or 0)
     penalised = next((e.path for e in study.points.layout.entries if e.param.reg is not None), None)
     if penalised is not None:
         raise ValueError(f"{penalised} has reg=, and a profile is of the loss alone. Take it away: dataclasses.replace(param, reg=None).")
@@ -125,7 +132,6 @@ def profile(
         made = _swept(study, grid)
     else:
         made = _refitted(fitter, study, result, target, _Held(entry, place, grid), n_steps, progress)
-    spec = study.points.specs.get(parameter)
     attrs = {UNITS: spec.unit, LONG_NAME: spec.meaning} if spec is not None else {}
     made = made.drop_vars(name, errors="ignore").rename({GRID_POINT: name}).assign_coords({name: (name, grid, attrs)})
     made[LOSS].attrs |= {LONG_NAME: f"smallest loss at each {name}: {', '.join(study.problem.scorer.names)}", UNITS: "1"}
@@ -162,10 +168,11 @@ def _place(entry: Entry, at: Mapping[str, Hashable] | None) -> int | None:
     return labels.index(at[dim])
 
 
-def _grid(entry: Entry, n: int, values: Any, place: int) -> np.ndarray:
+def _grid(entry: Entry, spec: Spec | None, n: int, values: Any, place: int) -> np.ndarray:
     """The values at which the parameter is held."""
     if values is not None:
-        grid = np.asarray(values, np.float64)
+        unit = "1" if spec is None else spec.unit
+        grid = np.asarray(to_declared(np.asarray(values) if isinstance(values, list | tuple) else values, unit, f"values of {entry.path}"))
         if grid.ndim != 1 or len(grid) < 2 or not (np.diff(grid) > 0).all() or not np.isfinite(grid).all():
             raise ValueError("values must be two or more increasing numbers: values=np.linspace(0, 1, 21).")
         low, high = (float(b[place]) for b in entry.limits)
@@ -207,7 +214,7 @@ class _Held:
 
     @property
     def _others(self) -> np.ndarray:
-        return np.delete(np.arange(self.entry.count), self.place)
+        return np.flatnonzero(np.arange(self.entry.count) != self.place)
 
     @property
     def rest(self) -> str | None:
@@ -266,7 +273,9 @@ def _refitted(
     names = [e.path for e in others] + [n for n in fitter.derive if n in found]
     kept = found[[*names, BEST_LOSS, CONVERGED]].rename({BEST_LOSS: LOSS})
     if held.place is not None:
-        kept[held.entry.path] = held.value(found).assign_attrs(found[held.entry.path].attrs if held.entry.path in found else {})
+        kept[held.entry.path] = held.value({str(n): v for n, v in found.data_vars.items()}).assign_attrs(
+            found[held.entry.path].attrs if held.entry.path in found else {}
+        )
     kept.attrs = {}
     return kept.drop_vars(["step"], errors="ignore").transpose(*study.fit_sizes, GRID_POINT, ...)
 

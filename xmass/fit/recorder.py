@@ -141,7 +141,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         If it is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({error}). Delete it to start this part of the fit again.") from None

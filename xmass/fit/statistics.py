@@ -20,11 +20,14 @@ from xmass.fit.study import Study
 from xmass.fit.terms import TermScore
 from xmass.labelled.provenance import CONFIGURATION
 from xmass.labelled.schema import LONG_NAME, UNITS
+from xmass.labelled.units import to_declared
 
 if TYPE_CHECKING:
     from xmass.fit.fitter import Fitter
 
 PARAMETER = "parameter"
+_ROUNDING = 1e-6
+"""How far a result may lie beyond its bounds, in their width: single precision."""
 
 
 def study_of(fitter: Fitter, result: xr.Dataset, target: xr.Dataset, *, seed: int | None, changes: dict[str, Any] | None = None) -> Study:
@@ -42,28 +45,50 @@ def study_of(fitter: Fitter, result: xr.Dataset, target: xr.Dataset, *, seed: in
 
 def point_of(study: Study, result: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates ``(fits, size)`` of a result's parameters, the best start of each fit; and which fits have none ``(fits,)``."""
+    if not isinstance(result, xr.Dataset):
+        raise TypeError(f"the parameters are a {type(result).__name__}, need the Dataset that fit returned.")
     layout, sizes, labels = study.points.layout, study.fit_sizes, study.points.labels
     values, failed = {}, np.zeros(study.problem.fits, bool)
     for entry in layout.entries:
         if entry.path not in result.variables:
             raise KeyError(f"result has no {entry.path!r}, which is fitted: give the Dataset that this fitter returned.")
         value = result[entry.path]
+        if entry.path in study.points.specs:
+            value = to_declared(value, study.points.specs[entry.path].unit, entry.path)
         value = value.isel({START: 0}, drop=True) if START in value.dims else value
         for dim in value.dims:
             if str(dim) not in (*sizes, *entry.labels):
                 raise ValueError(f"{entry.path} of the result has the dim {dim!r}, which the fits have not. Select: .isel({dim}=0).")
             if dim in labels and dim in value.coords:
+                if not set(labels[str(dim)].values.tolist()) <= set(value[dim].values.tolist()):
+                    raise ValueError(f"{entry.path} of the result has other labels along {dim!r} than the recordings: .sel({dim}=...).")
                 value = value.sel({dim: labels[str(dim)].values})
+            wanted = sizes[str(dim)] if dim in sizes else len(entry.labels[str(dim)])
+            if value.sizes[dim] != wanted:
+                raise ValueError(f"{entry.path} of the result has {value.sizes[dim]} entries along {dim!r}, needs {wanted}.")
         own = [d for d in (*sizes, *entry.labels) if d in value.dims]
         array = value.transpose(*own).values.astype(np.float64)
         array = array.reshape([n if d in own else 1 for d, n in sizes.items()] + [len(v) for v in entry.labels.values()])
         array = np.broadcast_to(array, (*sizes.values(), *entry.shape)).reshape(study.problem.fits, *entry.shape)
         failed |= ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        _check_inside(entry, array)
         values[entry.path] = array
     for entry in layout.entries:
         start = np.broadcast_to(np.asarray(entry.param.value), (*sizes.values(), *entry.shape)).reshape(-1, *entry.shape)
         values[entry.path] = np.where(failed.reshape(-1, *(1,) * len(entry.shape)), start, values[entry.path])
     return layout.to_coordinates(values, study.points.space), failed
+
+
+def _check_inside(entry: Entry, values: np.ndarray) -> None:
+    """Refuses values of a result that the fit could not have found."""
+    low, high = entry.limits
+    picked = entry.picked(values)
+    room = _ROUNDING * np.where(np.isfinite(high - low), high - low, 1.0)
+    outside = (picked < low - room) | (picked > high + room)
+    if outside.any():
+        raise ValueError(
+            f"{entry.path} of the result is {picked[outside][0]:g}, beyond its bounds: give the fitter that found it, or other bounds."
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

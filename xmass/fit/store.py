@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,13 @@ class FitStore:
 
     def lock(self) -> Lock:
         """Held while it is written."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path.parent):
+                pass
+        except OSError as error:
+            said = f"{type(error).__name__}: {error.strerror}"
+            raise ValueError(f"store={str(self.path)!r} cannot be written ({said}). Choose a path in a directory of yours.") from None
         return Lock(self.path.with_name(f"{self.path.name}.lock"))
 
     def begin(self) -> None:

@@ -77,6 +77,12 @@ class Study:
         unknown = next((d for d in fitter.pool if d not in dims), None)
         if unknown is not None:
             raise ValueError(f"pool names {unknown!r}; the recordings have the dims {list(dims) or 'of one recording alone'}.")
+        for dim, (size, label) in dims.items():
+            if not size:
+                raise ValueError(f"the recordings have no entry along {dim!r}: there is nothing to fit to.")
+            if label is not None and not label.to_index().is_unique:
+                again = label.to_index()[label.to_index().duplicated()].tolist()[0]
+                raise ValueError(f"the recordings repeat the label {again!r} along {dim!r}: labels must be different.")
         taken = next((d for d in dims if d in RESERVED), None)
         if taken is not None:
             raise ValueError(
@@ -142,10 +148,13 @@ class Study:
                 fresh_noise=fitter.noise == "fresh",
                 derivative=self._derivative(layout.size),
                 memory=fitter.memory,
-                window=None if fitter.window is None else max(round(milliseconds(fitter.window, "window") / config.dt), 1),
+                window=None if fitter.window is None else _window(fitter.window, config.dt),
             )
         )
         _check_network_dims(config.system, self.problem, dims)
+        names = self.problem.scorer.names
+        if len(set(names)) < len(names):
+            raise ValueError(f"the objectives are called {list(names)}, need different names: xm.objectives.fc_rmse(..., name='other').")
         self._check_no_new_dims(run)
         self.left_out = self._left_out()
         _warn_of_shared_seeds(self.problem.template, self.target)
@@ -253,6 +262,8 @@ class Study:
     def _parts(self, chunks: Mapping[str, int] | None) -> list[np.ndarray]:
         """The fits of each part: those of a chunk."""
         sizes = dict(self.fit_sizes)
+        if not isinstance(chunks, Mapping | None):
+            raise TypeError(f"chunks={chunks!r}, needs a mapping of dims to sizes: chunks={{'subject': 1}}.")
         for dim, size in (chunks or {}).items():
             if dim not in sizes:
                 raise ValueError(f"chunks names {dim!r}; the fits have the dims {list(sizes) or 'of one fit alone'}.")
@@ -335,6 +346,14 @@ class Study:
             CONFIG_HASH: config_hash(canonical_json(configuration)),
             VERSIONS: canonical_json(versions()),
         } | {name: said for name, said in (("notes", "; ".join(notes)), (STOPPED, stopped)) if said}
+        if not np.isfinite(record.best_losses[:, 0]).any():
+            why = f" ({ds.attrs['notes']})" if notes else ""
+            warnings.warn(
+                f"no evaluation had a finite loss{why}: either every run diverges, or the objective is not finite for these recordings. "
+                "Look at xm.compare(simulator.run(...), target, objective).",
+                UserWarning,
+                stacklevel=5,
+            )
         masked = self.problem.scorer.masked
         if bool(masked.any()):
             ds = ds.assign_coords(masked=masked)
@@ -377,6 +396,14 @@ def _count(value: Any, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name}={value!r}, needs a positive whole number.")
     return int(value)
+
+
+def _window(value: Any, dt: float) -> int:
+    """The window in steps."""
+    length = milliseconds(value, "window")
+    if not length > 0:
+        raise ValueError(f"window={value!r}, needs a positive time. Leave it out for the whole derivative.")
+    return max(round(length / dt), 1)
 
 
 def _seed(value: Any) -> int:
