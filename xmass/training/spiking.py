@@ -167,8 +167,10 @@ class _Spiking(_Synaptic):
                 frozen = (since + 1) * dt <= m.tau_ref + 1e-3 * dt  # a thousandth of a step: 3 * 0.1 is not 0.3
                 new, spike = jnp.where(frozen, v, new), jnp.where(frozen, 0, spike)
                 since = jnp.where(spike > 0, 0, since + 1)
-            undone = lax.stop_gradient(spike) if self.detach_reset else spike
-            v = new + (m.v_reset - new) * undone if self.reset == "hard" else new - (m.v_th - m.v_reset) * undone
+            if self.reset == "soft":
+                v = new - (m.v_th - m.v_reset) * (lax.stop_gradient(spike) if self.detach_reset else spike)
+            else:  # a choice is kept for the backward pass in a byte, a product in a float
+                v = jnp.where(spike > 0, m.v_reset, new) if self.detach_reset else new + (m.v_reset - new) * spike
             adaptation = m._adapted(adaptation, spike, dt)
             seen = {"spike": spike, "v": v, "g": g} | ({"threshold": threshold} if adaptation else {})
             return (synapses, v, spike, adaptation, since), seen
@@ -189,7 +191,8 @@ class LIF(_Spiking):
         v \leftarrow v_{rest} + R I + (v - v_{rest} - R I) e^{-dt/\tau}, \qquad s = H(v - v_{th}), \qquad
         v \leftarrow v + (v_{reset} - v) s \ \text{(hard)}, \quad v \leftarrow v - (v_{th} - v_{reset}) s \ \text{(soft)}
 
-    Potentials have no unit; by default rest and reset are 0 and the threshold is 1.
+    Potentials have no unit; by default rest and reset are 0 and the threshold is 1. Numbers may be quantities, a ``Param`` that is trained
+    with the weights, a DataArray whose values are trained side by side, or an array with one value for each unit.
 
     Parameters
     ----------
