@@ -16,6 +16,7 @@ from xmass.training.losses import MeanAbsoluteError as MeanAbsoluteError
 from xmass.training.losses import MeanSquaredError as MeanSquaredError
 from xmass.training.mass import MassLayer as MassLayer
 from xmass.training.nvar import NVAR as NVAR
+from xmass.training.online import LMS as LMS
 from xmass.training.online import RLS as RLS
 from xmass.training.optimizers import adam as adam
 from xmass.training.pairs import forecast_pairs as forecast_pairs
@@ -26,6 +27,7 @@ from xmass.training.recurrent import Linear as Linear
 from xmass.training.recurrent import OverTime as OverTime
 from xmass.training.reservoir import Reservoir as Reservoir
 from xmass.training.ridge import Ridge as Ridge
+from xmass.training.sequential import Layer as Layer
 from xmass.training.sequential import Sequential as Sequential
 from xmass.training.spiking import ALIF as ALIF
 from xmass.training.spiking import LIF as LIF
@@ -60,6 +62,7 @@ __all__ = [
     "Exponential",
     "GRU",
     "LIF",
+    "LMS",
     "LSTM",
     "LeakyReadout",
     "Linear",

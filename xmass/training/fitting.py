@@ -13,7 +13,7 @@ import xarray as xr
 from xmass.labelled.schema import UNITS
 from xmass.training.frame import Column, Rows, columns_of, matrix_of, names_of, rows_of
 from xmass.training.layer import FeatureLayer
-from xmass.training.online import RLS, learn
+from xmass.training.online import LMS, RLS, learn
 from xmass.training.ridge import Ridge, Solved
 from xmass.training.trained import Trained, time_unit_of, washout_of
 
@@ -64,7 +64,7 @@ def fit_layer(
         increment=ahead and target == "increment",
     )
     feature_names = layer.names(inputs_named)
-    if isinstance(readout, RLS):
+    if isinstance(readout, (RLS, LMS)):
         return _online(readout, u, aim, skip, feature_names, rows, common)
     f = layer.run(u, training=True)[:, skip:]
     table, wanted = f.reshape(-1, f.shape[-1]), aim[:, skip:].reshape(-1, aim.shape[-1])
@@ -96,11 +96,11 @@ def _check(readout: Any, y: Any, target: str) -> None:
         raise ValueError("target='increment' with y=: the increment is that of x. Leave y out, or take the difference in the Dataset.")
     if isinstance(readout, type):
         raise TypeError(f"readout is the class {readout.__name__}, needs an object: readout={readout.__name__}().")
-    known = isinstance(readout, (Ridge, RLS))
+    known = isinstance(readout, (Ridge, RLS, LMS))
     if not known and not (callable(getattr(readout, "fit", None)) and callable(getattr(readout, "predict", None))):
-        raise TypeError(f"readout is a {type(readout).__name__}, needs Ridge(), RLS() or an object with fit(X, Y) and predict(X).")
-    if isinstance(readout, RLS) and readout.force and y is not None:
-        raise ValueError("RLS(force=True) with y=: what is fed back must be the inputs. Leave y out.")
+        raise TypeError(f"readout is a {type(readout).__name__}, needs Ridge(), RLS(), LMS() or an object with fit(X, Y) and predict(X).")
+    if isinstance(readout, (RLS, LMS)) and readout.force and y is not None:
+        raise ValueError(f"{type(readout).__name__}(force=True) with y=: what is fed back must be the inputs. Leave y out.")
 
 
 def _ridge(ridge: Ridge, table: np.ndarray, wanted: np.ndarray, names: tuple[str, ...], common: dict[str, Any]) -> Trained:
@@ -135,19 +135,22 @@ def _squared(table: np.ndarray, wanted: np.ndarray, solved: Solved) -> np.ndarra
     return np.array([((table @ w + b - wanted) ** 2).mean() for w, b in pairs])
 
 
-def _online(rls: RLS, u: np.ndarray, aim: np.ndarray, skip: int, names: tuple[str, ...], rows: Rows, common: dict[str, Any]) -> Trained:
+def _online(
+    rule: RLS | LMS, u: np.ndarray, aim: np.ndarray, skip: int, names: tuple[str, ...], rows: Rows, common: dict[str, Any]
+) -> Trained:
     layer: FeatureLayer = common["layer"]
     fixed = layer.fixed(u.shape[2])
-    w0 = np.zeros((len(names) + rls.intercept, aim.shape[2]))
+    w0 = np.zeros((len(names) + rule.intercept, aim.shape[2]))
     along = [np.moveaxis(a, 1, 0) for a in (u, aim)]
     with jax.enable_x64(True):
         start = layer.start(len(u), u.shape[2])
-        w, error = learn(layer, rls, fixed, start, *along, w0, washout=skip, increment=common["increment"])
+        w, error = learn(layer, rule, fixed, start, *along, w0, rule.begin(len(w0)), washout=skip, increment=common["increment"])
         w, error = np.asarray(w), np.asarray(error)
-    b = w[0] if rls.intercept else np.zeros(w.shape[1])
-    w = w[1:] if rls.intercept else w
+    b = w[0] if rule.intercept else np.zeros(w.shape[1])
+    w = w[1:] if rule.intercept else w
     if not np.isfinite(w).all():
-        raise ValueError(f"the weights of {rls!r} are not finite: scale the inputs, raise alpha, or take forgetting nearer to 1.")
+        cure = "take a smaller rate, or normalize=True" if isinstance(rule, LMS) else "raise alpha, or take forgetting nearer to 1"
+        raise ValueError(f"the weights of {rule!r} are not finite: scale the inputs, {cure}.")
     about = {"long_name": "mean square error before the correction"}
     coords = {rows.time: rows.coords[rows.time][skip : len(along[0])]} if rows.time in rows.coords else {}
     history = xr.Dataset({"error": (rows.time, error[skip:], about)}, coords=coords)

@@ -31,7 +31,7 @@ class FeatureLayer(abc.ABC):
         """A name for each feature."""
 
     @abc.abstractmethod
-    def fixed(self, inputs: int) -> dict[str, np.ndarray]:
+    def fixed(self, inputs: int) -> dict[str, Any]:
         """The weights that are drawn and never fitted."""
 
     @abc.abstractmethod
@@ -95,7 +95,7 @@ class FeatureLayer(abc.ABC):
         y : str or sequence of str, optional
             Variables to be found at the same time. Their dims that ``x`` has not, as ``horizon``, are kept. Without ``y`` the readout
             predicts ``x`` one step later, and what is returned can forecast.
-        readout : Ridge, RLS or any object with ``fit(X, Y)`` and ``predict(X)``, optional
+        readout : Ridge, RLS, LMS or any object with ``fit(X, Y)`` and ``predict(X)``, optional
             :class:`Ridge` if not given. An object of your own is copied.
         features : str or sequence of str
             Dims that count as inputs, not as a batch.

@@ -9,8 +9,15 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import ArpackError, eigs
 
+from xmass.core.delay import sparse_plan, sparse_product
 from xmass.training.layer import FeatureLayer, Fixed, scan
+
+FEW_UNITS = 300
+FEW_ENTRIES = 0.03
+"""From how many units on, and up to which share of entries that are not zero, edges are faster than the matrix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +119,8 @@ class Reservoir(FeatureLayer):
         """``r0``, ``r1``, ..."""
         return tuple(f"r{i}" for i in range(self.units))
 
-    def fixed(self, inputs: int) -> dict[str, np.ndarray]:
-        """``input (input, unit)``, ``recurrent (unit, unit)`` from row to column, and ``bias (unit,)``."""
+    def fixed(self, inputs: int) -> dict[str, Any]:
+        """``input (input, unit)``, ``recurrent (unit, unit)`` from row to column, its edges if they are few, and ``bias (unit,)``."""
         scale = np.asarray(self.input_scaling, dtype=np.float64)
         if scale.ndim and scale.size != inputs:
             raise ValueError(f"input_scaling has {scale.size} numbers for {inputs} inputs, needs one, or one for each.")
@@ -123,7 +130,7 @@ class Reservoir(FeatureLayer):
         w = rng.standard_normal((n, n)) * (rng.random((n, n)) < self.connectivity)
         bias = rng.uniform(-1, 1, n) * self.bias_scaling
         if self.spectral_radius > 0:
-            radius = float(np.abs(np.linalg.eigvals(w)).max())  # all of them: iterations miss the largest of many that are as large
+            radius = _radius(w)
             if radius < 1e-9 * np.abs(w).max(initial=1.0):
                 raise ValueError(
                     f"the recurrent weights of {n} units at connectivity={self.connectivity} have no eigenvalue but zero, so that they "
@@ -132,7 +139,11 @@ class Reservoir(FeatureLayer):
             w = w * (self.spectral_radius / radius)
         else:
             w = np.zeros_like(w)
-        return {"input": w_in * (scale[:, None] if scale.ndim else scale), "recurrent": w, "bias": bias}
+        found = {"input": w_in * (scale[:, None] if scale.ndim else scale), "bias": bias}
+        if n >= FEW_UNITS and np.count_nonzero(w) <= FEW_ENTRIES * n * n:
+            (plan,) = sparse_plan([w.T])
+            return found | {"recurrent": {k: plan[k] for k in ("source", "weight", "inverse")}}
+        return found | {"recurrent": w}
 
     def start(self, batch: int, inputs: int) -> np.ndarray:
         """Zeros: r, or v."""
@@ -141,7 +152,9 @@ class Reservoir(FeatureLayer):
     def step(self, fixed: Fixed, state: Any, u: Any, noise: Any) -> tuple[Any, Any]:
         """State and r after the inputs ``u (batch, input)``."""
         r = state if self.leak_at == "output" else jnp.tanh(state)
-        drive = u @ fixed["input"] + r @ fixed["recurrent"] + fixed["bias"] + noise
+        w = fixed["recurrent"]
+        recurrent = sparse_product(w, r.T).T if isinstance(w, dict) else r @ w
+        drive = u @ fixed["input"] + recurrent + fixed["bias"] + noise
         if self.leak_at == "output":
             r = (1 - self.leak) * r + self.leak * jnp.tanh(drive)
             return r, r
@@ -162,3 +175,14 @@ class Reservoir(FeatureLayer):
         if self.noise_type == "normal":
             return self.noise * rng.standard_normal(shape)
         return self.noise * np.sqrt(3) * rng.uniform(-1, 1, shape)
+
+
+def _radius(w: np.ndarray) -> float:
+    """Largest absolute eigenvalue; of large matrices by Arnoldi iterations for several at once, so that none of equal size is missed."""
+    if len(w) >= FEW_UNITS and np.count_nonzero(w) >= 2 * len(w):
+        try:
+            start = np.full(len(w), len(w) ** -0.5)
+            return float(np.abs(eigs(csr_array(w), k=6, ncv=40, v0=start, return_eigenvectors=False)).max())
+        except ArpackError:
+            pass
+    return float(np.abs(np.linalg.eigvals(w)).max())

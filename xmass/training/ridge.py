@@ -104,10 +104,14 @@ class Ridge:
         design = x - x_mean
         if self.penalize_intercept:
             design = np.concatenate([np.ones((rows, 1)), design], axis=1)
-        u, s, vt = np.linalg.svd(design, full_matrices=False)
+        table, aim = design, y - y_mean
+        if self.cv is None:  # an orthogonal change of rows first: the same singular values of far fewer rows
+            small = np.asarray(np.linalg.qr(np.concatenate([design, aim], axis=1), mode="r"))
+            table, aim = small[:, : design.shape[1]], small[:, design.shape[1] :]
+        u, s, vt = np.linalg.svd(table, full_matrices=False)
         alphas = np.atleast_1d(np.asarray(self.alpha, dtype=np.float64))
         gain, shrink = _filters(s, alphas, max(design.shape))
-        projected = u.T @ (y - y_mean)
+        projected = u.T @ aim
         weights = np.einsum("fk,ak,kt->aft", vt.T, gain, projected, optimize=True)
         first = np.zeros((alphas.size, y.shape[1]))
         if self.penalize_intercept:

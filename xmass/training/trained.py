@@ -15,7 +15,7 @@ import xarray as xr
 from xmass.labelled.schema import UNITS, time_dim
 from xmass.training.frame import SAME_STEP, Column, Rows, labelled, matrix_of, rows_of
 from xmass.training.layer import FeatureLayer, closed_loop, scan
-from xmass.training.online import RLS
+from xmass.training.online import LMS, RLS
 from xmass.training.ridge import Ridge
 
 
@@ -29,7 +29,7 @@ class Estimator(Protocol):
         """Targets of features."""
 
 
-Readout = Ridge | RLS | Estimator
+Readout = Ridge | RLS | LMS | Estimator
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Trained:
         ``feature`` has names. Empty for an estimator without ``coef_``.
     history : Dataset
         How the fit went: ``error``, the mean square error of the rows that were fitted; with cross-validation also ``cv_error`` for every
-        penalty, and the chosen ``alpha``; for RLS the error before each correction over time.
+        penalty, and the chosen ``alpha``; for RLS and LMS the error before each correction over time.
     estimator : object, optional
         The readout, if it is one of your own.
     """
