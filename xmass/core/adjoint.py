@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from xmass.core import delay, driven, engine
 from xmass.core.delay import Level
@@ -407,17 +406,7 @@ def _steps_back(program: Program, step: Callable[..., Back], start: Any, end: An
     def steps(start: Any, end: Any, loop: Back) -> Back:
         return lax.fori_loop(jnp.int32(0), end - start, lambda j, c: step(end, j, c), loop)
 
-    if program.width > 1:
-        return steps(start, end, loop)
-    # The compiler ends the process if a kernel is given an array that it does not read, as the states of a linear model: here it reads all.
-    closed, form = jax.make_jaxpr(steps, return_shape=True)(start, end, loop)
-
-    def kernel(zero: jax.Array, consts: list[jax.Array], *given: Any) -> Back:
-        read = sum(((x.ravel()[0] != 0).astype(jnp.int32) for x in consts if x.size), jnp.int32(0)) & zero
-        found = jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, consts))(given[0] + read, *given[1:])
-        return jax.tree.unflatten(jax.tree.structure(form), found)
-
-    return one_kernel(kernel, *opaque(0), closed.consts, start, end, *jax.tree.leaves(loop))
+    return one_kernel(steps, start, end, loop) if program.width == 1 else steps(start, end, loop)
 
 
 def _back(

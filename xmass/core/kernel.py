@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
-from jax.extend.core import subjaxprs
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun, subjaxprs
 
 _ONE_KERNEL = {"inlineable": "false", "xla_cpu_small_call": "true"}
 # What the compiler can put into one kernel. A loop that holds anything else (a sort, a scatter, a callback) stays as it is.
@@ -78,15 +79,28 @@ def _rounded_jvp(primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array
     return rounded(*primals), tangents[0]
 
 
-def one_kernel(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function, compiled into one kernel on a CPU.
+def one_kernel(function: Callable[..., Any], first: Any, *args: Any) -> Any:
+    """Call a function of a whole number and more, compiled into one kernel on a CPU.
 
     The operations of a single run's step are so small that a loop spends most of its time between them. Worth it only there.
     """
-    if jax.default_backend() != "cpu" or not _plain(jax.make_jaxpr(function)(*args).jaxpr):
-        return function(*args)
+    if jax.default_backend() != "cpu":
+        return function(first, *args)
+    closed, form = jax.make_jaxpr(function, return_shape=True)(first, *args)
+    if not _plain(closed.jaxpr):
+        return function(first, *args)
+    # The compiler ends the process where a kernel, or a function called in it, is given an array that is not read, as the states of a
+    # linear model in its derivative. So all are read; they are not known as constants; and what is called was traced before, outside of
+    # the attributes, and is not a kernel of its own.
+    zero, consts = lax.optimization_barrier((jnp.int32(0), closed.consts))
+
+    def kernel(zero: jax.Array, consts: list[jax.Array], first: jax.Array, *leaves: jax.Array) -> list[jax.Array]:
+        read = sum(((x.ravel()[0] != 0).astype(jnp.int32) for x in consts if x.size), jnp.int32(0))
+        return jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, consts))(first + (read & zero), *leaves)
+
     with set_xla_metadata(**_ONE_KERNEL):
-        return jax.jit(function)(*args)
+        found = jax.jit(kernel)(zero, consts, first, *jax.tree.leaves(args))
+    return jax.tree.unflatten(jax.tree.structure(form), found)
 
 
 def _plain(jaxpr: Any) -> bool:
