@@ -64,6 +64,9 @@ def frame_of(
     if not isinstance(ds, xr.Dataset):
         raise TypeError(f"came a {type(ds).__name__}, needs a Dataset: array.to_dataset(name='x').")
     names, targets = names_of(x, "x"), names_of(y, "y")
+    for what, name in (*(("x", n) for n in names), *(("y", n) for n in targets)):
+        if name not in ds:
+            raise KeyError(f"{what} names {name!r}, which the Dataset has not{nearest(name, map(str, ds.data_vars))}")
     wide = _wide(ds, names, targets, features)
     rows = rows_of(ds, names, wide)
     inputs = columns_of(ds, names, rows.dims, "x")
@@ -91,10 +94,9 @@ def _wide(ds: xr.Dataset, x: Sequence[str], y: Sequence[str], features: str | Se
     """Dims of inputs that are columns: by default those that targets have not."""
     if features is not None:
         return (features,) if isinstance(features, str) else tuple(features)
-    known = ds[[n for n in (*x, *y) if n in ds]]
-    own = {d for n in y if n in ds for d in ds[n].dims}
-    time = time_dim(known)
-    return ("feature", *(d for n in x if n in ds for d in ds[n].dims if d not in own and d not in (time, "feature")))
+    own = {d for n in y for d in ds[n].dims}
+    time = time_dim(ds[[*x, *y]])
+    return tuple(dict.fromkeys(("feature", *(d for n in x for d in ds[n].dims if d not in own and d != time))))
 
 
 def _classes(labels: xr.DataArray, given: Any) -> np.ndarray:
@@ -129,7 +131,7 @@ def rows_in(ds: xr.Dataset, frame: Frame, *, checked: bool = True) -> Rows:
 
 def inputs_of(ds: xr.Dataset, frame: Frame, rows: Rows, dtype: Any) -> np.ndarray:
     """``(time, batch, input)``."""
-    values = matrix_of(ds, frame.inputs, rows, "x")
+    values = matrix_of(ds, frame.inputs, rows, "x", dtype)
     return np.ascontiguousarray(np.swapaxes(values, 0, 1), dtype=dtype)
 
 
@@ -141,7 +143,7 @@ def targets_of(ds: xr.Dataset, frame: Frame, rows: Rows, dtype: Any) -> np.ndarr
     if frame.classes is not None:
         return _counts(ds[frame.outputs[0].name], frame, rows)
     if frame.timed:
-        values = matrix_of(ds, frame.outputs, rows, "y")
+        values = matrix_of(ds, frame.outputs, rows, "y", dtype)
         return np.ascontiguousarray(np.swapaxes(values, 0, 1), dtype=dtype)
     parts = [_still(ds[c.name], c, rows) for c in frame.outputs]
     return np.concatenate(parts, axis=-1).astype(dtype)

@@ -72,7 +72,7 @@ class Memory:
         """Their digest, and how they are cut."""
         held = None if self.held is None else digest(*self.held)
         cut = {"batch_size": self.batch, "shuffle": self.shuffle, "report_every": self.every}
-        return {"values": digest(self.x, self.y), "validation": held, **cut}
+        return {"samples": digest(self.x, self.y), "validation": held, **cut}
 
     def next(self, done: int, total: int) -> int:
         """Whole passes, or what is left of one."""

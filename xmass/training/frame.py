@@ -117,8 +117,8 @@ def rows_of(ds: xr.Dataset, names: Sequence[str], columns: Sequence[Hashable]) -
     return Rows(dims, (*seen.values(), ds.sizes[time]), coords, time, step_of(ds, time))
 
 
-def matrix_of(ds: xr.Dataset, columns: Sequence[Column], rows: Rows, what: str) -> np.ndarray:
-    """``(batch, time, column)`` in float64; variables in the units of the columns."""
+def matrix_of(ds: xr.Dataset, columns: Sequence[Column], rows: Rows, what: str, dtype: Any = np.float64) -> np.ndarray:
+    """``(batch, time, column)``; variables in the units of the columns."""
     parts = []
     for column in columns:
         v = _variable(ds, column.name, what)
@@ -139,7 +139,7 @@ def matrix_of(ds: xr.Dataset, columns: Sequence[Column], rows: Rows, what: str) 
                 raise ValueError(f"{column.name} has {d}={list(came.values)}, needs {list(known)}: reorder with .sel({d}=...).")
         absent = {d: n for d, n in zip(rows.dims, rows.sizes, strict=True) if d not in v.dims}
         v = v.expand_dims(absent) if absent else v
-        values = np.asarray(v.transpose(*rows.dims, *column.dims).values, dtype=np.float64)
+        values = np.asarray(v.transpose(*rows.dims, *column.dims).values, dtype=dtype)
         if not np.isfinite(values).all():
             raise ValueError(
                 f"{column.name} has {int((~np.isfinite(values)).sum())} values that are not finite, needs none: "

@@ -103,7 +103,7 @@ class Huber(Loss):
     def value(self, output: jax.Array, target: jax.Array, weights: Weights) -> jax.Array:
         """Mean of Huber's function of the difference."""
         with jax.numpy_dtype_promotion("standard"):  # optax is written for it
-            return jnp.mean(_optax().huber_loss(output, target, self.delta)).astype(output.dtype)
+            return jnp.mean(_optax().huber_loss(output, target, delta=self.delta)).astype(output.dtype)
 
 
 class CrossEntropy(Loss):

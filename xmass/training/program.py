@@ -59,6 +59,8 @@ class Program:
         Trained parameters; their coordinates are trained.
     numbers : mapping
         Parameters with one value, by path.
+    varied : tuple of str
+        Parameters that differ between runs.
     frozen : tuple of str
         Arrays that are not trained.
     runs : int, optional
@@ -81,6 +83,7 @@ class Program:
     optimizer: Any
     layout: Layout
     numbers: Mapping[str, Any]
+    varied: tuple[str, ...]
     frozen: tuple[str, ...]
     runs: int | None
     seeded: bool
@@ -111,8 +114,8 @@ class Program:
 
     def output(self, trained: Arrays, fixed: Arrays, hyper: Arrays, x: jax.Array) -> tuple[jax.Array, Arrays]:
         """Outputs and records."""
-        values = {p: v for p, v in self.values(trained, fixed, hyper).items() if not p.startswith("/")}
-        return self.model.apply(values, x, self.dt)
+        own = {p: v for p, v in hyper.items() if not p.startswith("/")}  # others belong to losses
+        return self.model.apply(self.values(trained, fixed, own), x, self.dt)
 
     def judged(self, trained: Arrays, hyper: Arrays, output: jax.Array, target: jax.Array) -> tuple[jax.Array, Row]:
         """The loss, and every term and metric of it."""
@@ -238,9 +241,8 @@ class Program:
         def one() -> Any:
             key = jax.random.key(0)
             drawn = self.model.init(self.inputs, key, self.dtype)
-            values = {p: v for p, v in self.numbers.items() if not p.startswith("/")}
-            hyper = {e.path: jnp.zeros((), self.dtype) for e in self.layout.entries}
-            return self.model.apply({**values, **drawn, **hyper}, jnp.zeros((steps, 1, self.inputs), self.dtype), self.dt)
+            some = {p: jnp.zeros((), self.dtype) for p in (*self.varied, *(e.path for e in self.layout.entries))}
+            return self.model.apply({**self.numbers, **drawn, **some}, jnp.zeros((steps, 1, self.inputs), self.dtype), self.dt)
 
         return jax.eval_shape(one)
 

@@ -170,6 +170,7 @@ def setup(
         optimizer=built(optimizer, 0.0 if schedule is None else schedule, dtype),
         layout=layout,
         numbers={p: v for p, v in numbers.items() if not p.startswith("/")},
+        varied=tuple(p for p in runs.held if p not in ("seed", "learning rate") and p not in params and not p.startswith("/")),
         frozen=frozen_paths(frozen, weights),
         runs=runs.count,
         seeded="seed" in runs.held and bool(runs.sizes),
