@@ -152,11 +152,10 @@ def test_no_kill_loses_a_chunk(tmp_path, capsys, monkeypatch):
                 while process.is_alive() and not (early or "data" in where(log)):
                     time.sleep(0.01)
                 process.join(rng.uniform(0.0, 2.0))
-            if process.is_alive():
-                process.kill()
+            process.kill()
+            process.join()
+            if process.exitcode == -signal.SIGKILL:
                 kills += 1
-                process.join()
-                assert process.exitcode == -signal.SIGKILL
                 places[where(log) or "elsewhere"] += 1
             else:
                 assert process.exitcode == 0
@@ -166,8 +165,9 @@ def test_no_kill_loses_a_chunk(tmp_path, capsys, monkeypatch):
             assert 0 <= lost <= WORKERS, (lost, places)
             most, recomputed, have = max(most, lost), recomputed + lost, new
         assert len(have) == CHUNKS and bytes_of(store) == reference
-        left = [p.name for p in tmp_path.iterdir() if p.name.startswith(f"{stores}.zarr")]
-        assert left == [store.name] and not list(store.rglob("*.partial"))
+        left = {p.name for p in tmp_path.iterdir() if p.name.startswith(f"{stores}.zarr")}
+        # a finished store is only opened: the lock of a process that was killed after the last chunk stays, and is no one's
+        assert left <= {store.name, f"{store.name}.lock"} and not list(store.rglob("*.partial"))
         xr.testing.assert_identical(fill(store).load(), whole)
     with capsys.disabled():
         print(f"\n{kills} kills in {stores} sweeps of {CHUNKS} chunks: {recomputed} chunks computed again, at most {most} per kill, 0 lost")
