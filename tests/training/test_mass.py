@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import brainunit as u
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +24,7 @@ def applied(layer, *, dt=DT, **given):
     with jax.enable_x64(True):
         net = t.Sequential(layer)
         values = net.init(UNITS, jax.random.key(1), jnp.float64) | {f"masslayer.{n}": jnp.asarray(v) for n, v in given.items()}
-        y, records = net.apply(values, jnp.asarray(SERIES), dt)
+        y, records = jax.jit(lambda v, x: net.apply(v, x, dt))(values, jnp.asarray(SERIES))
         return np.asarray(y), {name.removeprefix("masslayer."): np.asarray(r) for name, r in records.items()}
 
 
@@ -49,7 +50,7 @@ CASES = {
 }
 
 
-LONG = ("HopfStep, rk4", "HORNStep, own scheme", "ReducedWongWangStep, reads input")
+LONG = ("HopfStep, rk4", "ThresholdLinearStep, bounds", "HORNStep, own scheme", "ReducedWongWangStep, reads input")
 PARAMS = [pytest.param(*case, id=name, marks=[pytest.mark.long] if name in LONG else []) for name, case in CASES.items()]
 
 
@@ -86,6 +87,7 @@ def test_substeps_are_shorter_steps_with_the_input_held():
     np.testing.assert_allclose(y, fine.x[3::4], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.long
 def test_parameters_of_the_model_and_initial_states_have_the_gradients_of_finite_differences():
     layer = t.MassLayer(xm.WilsonCowanStep(), UNITS, input="e", output="rE", substeps=2, train_initial=True, initial={"rE": 0.3})
     with jax.enable_x64(True):
@@ -157,6 +159,12 @@ def test_weights_say_their_units():
     assert units == {"input": "Hz", "recurrent": "Hz/mV", "bias": "Hz"}
 
 
+class Clashing(xm.NeuralMass):
+    states = (xm.State("x", 0.0, "1"),)
+    inputs = (xm.Input("x", "1/ms"),)
+    units: float = xm.parameter(1.0, "ms", "a name that the layer has")
+
+
 WC = {"input": "e", "output": "rE"}
 REFUSED = {
     "a class": (lambda: t.MassLayer(xm.HopfStep, 3, input="x", output="x"), TypeError, r"class HopfStep, needs a model.*xm.HopfStep\(\)"),
@@ -171,6 +179,13 @@ REFUSED = {
     ),
     "output": (lambda: t.MassLayer(xm.WilsonCowanStep(), 3, input="e", output="RE"), ValueError, "output 'RE'.*did you mean 'rE'"),
     "state": (lambda: t.MassLayer(xm.WilsonCowanStep(), 3, **WC, initial={"E": 0.1}), ValueError, "initial names 'E', which"),
+    "initial with a unit": (
+        lambda: t.MassLayer(xm.JansenRitStep(), 3, input="E", output="M", initial={"M": 1 * u.mV}),
+        TypeError,
+        "needs a finite number in the unit of the state",
+    ),
+    "parameter": (lambda: t.MassLayer(xm.WilsonCowanStep(tau_e=[1.0, 2.0]), 3, **WC), ValueError, "tau_e has shape"),
+    "name of a parameter": (lambda: t.MassLayer(Clashing(), 3, input="x", output="x"), ValueError, "a parameter 'units', which is a name"),
     "initial": (lambda: t.MassLayer(xm.WilsonCowanStep(), 3, **WC, initial=0.1), TypeError, "needs values by state"),
     "units": (lambda: t.MassLayer(xm.WilsonCowanStep(), 0, **WC), ValueError, "units=0, needs a whole number, at least 1"),
     "substeps": (lambda: t.MassLayer(xm.WilsonCowanStep(), 3, **WC, substeps=0.5), ValueError, "substeps=0.5, needs a whole number"),

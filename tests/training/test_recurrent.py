@@ -19,7 +19,7 @@ def one_step(layer, **values):
     """Records after one sample x = .5, in float64, of a layer of one unit; weights as numbers."""
     with jax.enable_x64(True):
         w = {name: jnp.full(spec.shape, values[name]) for name, spec in layer.weights(1).items()}
-        return {n: float(v[0, 0, 0]) for n, v in layer.run(w, jnp.full((1, 1, 1), 0.5), 1.0)[1].items()}
+        return {n: float(v[0, 0, 0]) for n, v in jax.jit(lambda v: layer.run(v, jnp.full((1, 1, 1), 0.5), 1.0)[1])(w).items()}
 
 
 def test_reference_vector_of_the_rnn():
@@ -81,7 +81,7 @@ def test_cells_of_several_units_are_those_written_out(layer, reference):
     w = {name: rng.normal(size=spec.shape) for name, spec in layer.weights(3).items()}
     x = rng.normal(size=(6, 2, 3))
     with jax.enable_x64(True):
-        y = np.asarray(t.OverTime("last").run({}, layer.run(w, jnp.asarray(x), 1.0)[0], 1.0)[0])
+        y = np.asarray(jax.jit(lambda v: layer.run(v, jnp.asarray(x), 1.0)[0][-1])({n: jnp.asarray(v) for n, v in w.items()}))
     np.testing.assert_allclose(y, reference(w, x, 4), rtol=1e-12)
 
 
@@ -141,6 +141,7 @@ def test_scale_of_an_initialiser_is_a_variance_not_a_gain():
     np.testing.assert_allclose(t.Sequential(gain).init(100, jax.random.key(0))["linear.weight"].std(), 20 / np.sqrt(100), rtol=0.02)
 
 
+@pytest.mark.long
 def test_matrices_of_gates_are_drawn_apart_and_orthogonal():
     drawn = t.Sequential(t.GRU(6)).init(3, jax.random.key(0))
     reset, update = (np.asarray(drawn[f"gru.{gate}_recurrent"]) for gate in ("reset", "update"))

@@ -17,7 +17,7 @@ from jax.nn import initializers
 from xmass.core.model import Declared, Value, declared_parameters, parameter, replace
 from xmass.labelled.units import to_declared
 from xmass.models.horn import HORNStep
-from xmass.training.recurrent import Linear, OverTime, check_initialisers, check_units
+from xmass.training.recurrent import Linear, OverTime, check_initialisers, check_units, check_values
 from xmass.training.sequential import Arrays, Initializer, Record, Recurrent, Sequential, Weight
 
 Delays = None | float | tuple[tuple[float, ...], ...]
@@ -71,9 +71,10 @@ class HORNSeqLayer(Recurrent):
     ----------
     units : int
         How many oscillators.
-    alpha, omega, gamma, v : float, Quantity, Param or DataArray
-        Excitability [1/ms²], natural angular frequency [rad/ms], damping [1/ms] and feedback of the position, of all oscillators. They
-        are held, but for those given as :class:`xmass.Param`.
+    alpha, omega, gamma, v : float, array, Quantity, Param or DataArray
+        Excitability [1/ms²], natural angular frequency [rad/ms], damping [1/ms] and feedback of the position: one number for all
+        oscillators, or a plain array with one for each. They are held, but for those given as :class:`xmass.Param`, one number each. A
+        DataArray trains a network for each of its values.
     delay : float, Quantity or DataArray, optional
         Time that a recurrent connection takes [ms], one for all or ``(unit_from, unit)``, rounded to whole samples.
     rec_scale : "none" or "sqrt_n"
@@ -120,6 +121,7 @@ class HORNSeqLayer(Recurrent):
     def __check_init__(self) -> None:
         check_units(self, self.units)
         check_initialisers(input_init=self.input_init, recurrent_init=self.recurrent_init, bias_init=self.bias_init)
+        check_values(self, self.units)
         if self.rec_scale not in SCALES:
             raise ValueError(f"rec_scale={self.rec_scale!r}, needs one of {', '.join(map(repr, SCALES))}.")
         if isinstance(self.delay, tuple) and np.shape(self.delay) != (self.units, self.units):

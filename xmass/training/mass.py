@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.nn import initializers
 
@@ -18,7 +19,7 @@ from xmass.core.integrate import SCHEMES
 from xmass.core.model import Mixed, NeuralMass, State, Uniform, declared_parameters, evaluate, noise_fields, per_ms
 from xmass.labelled.suggest import nearest
 from xmass.labelled.unit_names import parse, spell, times
-from xmass.training.recurrent import GLOROT, check_initialisers, check_units
+from xmass.training.recurrent import GLOROT, check_initialisers, check_units, check_values
 from xmass.training.sequential import Arrays, Initializer, Record, Recurrent, Weight
 
 States = dict[str, jax.Array]
@@ -28,6 +29,9 @@ def _pairs(given: Any) -> tuple[tuple[str, float], ...]:
     """Initial values by state, as something that does not change."""
     if not isinstance(given, Mapping | tuple):
         raise TypeError(f"initial is a {type(given).__name__}, needs values by state: initial={{'rE': 0.1}}.")
+    for name, value in dict(given).items():
+        if not np.isscalar(value) or isinstance(value, str | bool) or not np.isfinite(value):
+            raise TypeError(f"initial[{name!r}] is {value!r}, needs a finite number in the unit of the state: initial={{{name!r}: 0.1}}.")
     return tuple((str(name), float(value)) for name, value in dict(given).items())
 
 
@@ -38,15 +42,16 @@ def _uniform(key: jax.Array, shape: tuple[int, ...], dtype: Any, *, low: float, 
 class MassLayer(Recurrent):
     r"""Neural masses that are driven by the inputs and by each other: a model of the library as a layer.
 
-    Every unit is one mass with the same parameters. One of the model's inputs gets :math:`x_t W_x + b + o W_h`, where o is the layer's
+    Every unit is one mass. One of the model's inputs gets :math:`x_t W_x + b + o W_h`, where o is the layer's
     output, a state or output of the model. The inputs are held over a sample; the recurrent sum is evaluated wherever the scheme evaluates
     the derivative, as an undelayed coupling of a :class:`xmass.Simulator` is. The model's other inputs are 0.
 
     Parameters
     ----------
     model : NeuralMass
-        The model, without noise and delays. Its parameters are held, but for those given as :class:`xmass.Param`, which are trained with
-        the weights within their bounds. Their names are ``<layer>.<parameter>``.
+        The model, without noise and delays. A parameter is one number for all units, or a plain array with one for each. Parameters are
+        held, but for those given as :class:`xmass.Param`, one number each, which are trained with the weights within their bounds. A
+        DataArray trains a network for each of its values. Their names are ``<layer>.<parameter>``.
     units : int
         How many masses.
     input : str
@@ -60,7 +65,7 @@ class MassLayer(Recurrent):
     substeps : int
         Steps between two samples. The models' time is ms: data must have time in a unit of time.
     initial : mapping
-        Where states start, in their own units; by default as the model says. What the model draws is drawn with the weights, once.
+        Where states start, numbers in their own units; by default as the model says. What the model draws is drawn with the weights, once.
     train_initial : bool
         Whether the states before the first sample are trained, one value for each unit and state.
     input_init, recurrent_init, bias_init : callable
@@ -104,6 +109,7 @@ class MassLayer(Recurrent):
         _check_model(self.model)
         check_units(self, self.units)
         check_units(self, self.substeps, "substeps")
+        check_values(self.model, self.units)
         check_initialisers(input_init=self.input_init, recurrent_init=self.recurrent_init, bias_init=self.bias_init)
         kind, states = type(self.model).__name__, [s.name for s in self.model.states]
         _check_name("input", self.input, [i.name for i in self.model.inputs], kind)

@@ -9,8 +9,12 @@ from typing import Any, ClassVar, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+import xarray as xr
 from jax.nn import initializers
 
+from xmass.core.model import declared_parameters, parameter_value
+from xmass.core.param import Param
 from xmass.training.sequential import Arrays, Initializer, Layer, Record, Recurrent, Weight
 
 Activation = Literal["relu", "tanh"] | Callable[[jax.Array], jax.Array]
@@ -41,6 +45,20 @@ def check_initialisers(**given: Any) -> None:
                 else f"{name} is a {type(init).__name__}, needs a function of (key, shape, dtype): "
                 f"{name}=jax.nn.initializers.glorot_normal()."
             )
+
+
+def check_values(of: Any, units: int) -> None:
+    """Refuse arrays of parameters that are neither one number nor one for each unit."""
+    for d in declared_parameters(of):
+        value = parameter_value(of, d.name)
+        own = value.value if isinstance(value, Param) else value
+        if isinstance(own, xr.DataArray):
+            continue
+        shape = np.shape(own) if isinstance(own, list | tuple) else tuple(getattr(own, "shape", ()))
+        if shape and isinstance(value, Param):
+            raise ValueError(f"{d.name} is a Param of shape {shape}, needs one number, which counts for all units: xm.Param(1.0).")
+        if shape not in ((), (units,)):
+            raise ValueError(f"{d.name} has shape {shape}, needs one number, or an array of shape {(units,)} with one for each unit.")
 
 
 def tiled(w: Arrays, name: str, units: int, batch: int, dtype: Any) -> jax.Array:
