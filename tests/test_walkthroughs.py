@@ -8,6 +8,7 @@ from pathlib import Path
 import brainunit as u
 import numpy as np
 import pytest
+import xarray as xr
 
 import xmass as xm
 from tests.conftest import shared_path
@@ -366,6 +367,29 @@ def test_without_the_real_connectome_a_synthetic_one_is_taken_and_named(monkeypa
     monkeypatch.setattr(network, "REAL", tmp_path / "shared" / "data" / "raw" / "connectivity_76.zip")
     assert network.real_connectome().sizes["region"] == 68
     assert "example_cohort" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------------------------------------------------------- E, training
+# The full sizes of E2, E3 and E4 are the long tests of tests/training: test_recurrent.py, test_spiking.py, test_horn.py.
+def test_the_next_generation_reservoir_forecasts_lorenz():
+    lorenz, x, y = xm.datasets.lorenz(dt=0.01, duration=100.0), ["x", "y", "z"], ["x_ahead", "y_ahead", "z_ahead"]
+    train = xm.training.forecast_pairs(lorenz.sel(time=slice(20, 80)), horizon=[1, 10, 100])
+    test = xm.training.forecast_pairs(lorenz.sel(time=slice(80, 100)), horizon=[1, 10, 100])
+    model = xm.training.NVAR(delay=4, stride=5, orders=2).fit(train, x=x, y=y, readout=xm.training.Ridge(alpha=1e-6))
+    error = ((model.predict(test) - test)[y] ** 2).mean("time").to_dataarray().mean("variable")
+    assert (error.values < [2e-9, 0.03, 60.0]).all()  # the page's figure for one step, those of the specification for 10 and 100
+
+
+def test_training_maps_datasets_to_datasets():
+    t = xm.training
+    ds = xm.datasets.white_noise_task(n_trials=32, seed=0)
+    trainer = t.Trainer(t.Sequential(t.RNN(8, train_initial=True), t.Linear()), {"mse": t.MeanSquaredError(), "l2": t.L2(2e-4)})
+    history = trainer.fit(ds, x="input", y="target", steps=4, validation=ds, seed=0)
+    assert history.loss.dims == ("epoch", "split") and {"loss.mse", "loss.l2"} <= set(history)
+    predicted = trainer.predict(ds, record=["h"])
+    xr.testing.assert_equal(predicted.coords["time"], ds.coords["time"])
+    assert predicted.target.dims == ds.target.dims and predicted.target.attrs["units"] == ds.target.attrs["units"]
+    assert predicted["rnn.h"].dims == ("trial", "time", "rnn_unit")
 
 
 # ---------------------------------------------------------------------------------------------------------------- F, a real subject
