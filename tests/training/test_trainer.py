@@ -15,6 +15,7 @@ from scipy.special import log_softmax
 
 import xmass as xm
 from xmass.training.optimizers import built
+from xmass.training.sequential import Record
 
 t = xm.training
 
@@ -198,22 +199,14 @@ def test_labels_are_classes(ds):
         trainer.evaluate(task.assign(kind=("trial", np.repeat("left", 12))))
 
 
-def test_records_and_frozen_layers(ds):
-    model = t.Sequential(t.RNN(3), t.Linear())
-    trainer = t.Trainer(model, t.MeanSquaredError(), frozen="rnn", learning_rate=0.1)
-    trainer.fit(ds, x="u", y="z", epochs=1)
-    first = trainer.weights
-    trainer.fit(ds, x="u", y="z", epochs=3)
-    for name in ("rnn.input", "rnn.recurrent", "rnn.bias"):
-        xr.testing.assert_identical(trainer.weights[name], first[name])
-    assert not trainer.weights["linear.weight"].equals(first["linear.weight"])
-    known = [r.name for r in model.layers[0].records]
-    if known:
-        assert trainer.predict(ds, record=known[0])[f"rnn.{known[0]}"].dims == ("trial", "time", "rnn_unit")
-    with pytest.raises(ValueError, match="which no layer has"):
-        trainer.predict(ds, record="spikes")
+def test_frozen_arrays_stay(ds):
+    start = first_weights(ds)
+    trainer = sgd(frozen="linear.bias")
+    trainer.fit(ds, x="u", y="z", epochs=3, validation=ds)
+    xr.testing.assert_identical(trainer.weights["linear.bias"], start["linear.bias"])
+    assert not trainer.weights["linear.weight"].equals(start["linear.weight"])
     with pytest.raises(ValueError, match="no array or layer"):
-        t.Trainer(model, t.MeanSquaredError(), frozen="rn").fit(ds, x="u", y="z", epochs=1)
+        sgd(frozen="lin").fit(ds, x="u", y="z", epochs=1)
 
 
 def test_a_fit_starts_from_given_weights(ds):
@@ -227,28 +220,36 @@ def test_a_fit_starts_from_given_weights(ds):
 
 # ----------------------------------------------------------------------------------------------------------------- data
 def test_dask_gives_what_memory_gives(ds):
-    options = dict(x="u", y="z", epochs=2, batch_size=4, validation=ds, seed=3)
+    options = dict(x="u", y="z", epochs=2, batch_size=4, seed=3)
     whole, pieces = sgd(), sgd()
-    expected = whole.fit(ds, **options)
+    expected = whole.fit(ds, validation=ds, **options)
     lazy = ds.chunk(trial=4)
     got = pieces.fit(lazy, **options)
     # another compiled program: the last bits may differ
-    xr.testing.assert_allclose(got.drop_vars("seconds"), expected.drop_vars("seconds"), rtol=1e-10)
+    np.testing.assert_allclose(got.loss.sel(split="train"), expected.loss.sel(split="train"), rtol=1e-10)
+    xr.testing.assert_allclose(pieces.weights, whole.weights, rtol=1e-10)
     xr.testing.assert_allclose(pieces.predict(lazy), whole.predict(ds), rtol=1e-10)
     with pytest.raises(ValueError, match="needs batch_size="):
         sgd().fit(lazy, x="u", y="z", epochs=1)
 
 
+@pytest.mark.long
+def test_validation_data_on_disk_are_measured_by_batch(ds):
+    options = dict(x="u", y="z", epochs=2, batch_size=5, validation=ds, seed=3)
+    lazy = {**options, "validation": ds.chunk(trial=3)}
+    # means of batches, weighted by their sizes, are the mean of all
+    xr.testing.assert_allclose(sgd().fit(ds.chunk(trial=4), **lazy).loss, sgd().fit(ds, **options).loss, rtol=1e-10)
+
+
 def test_dask_never_has_all_in_memory():
     seen = []
 
-    def block(values, block_info=None):
+    def block(values):
         seen.append(values.shape[0])
         return values
 
     big = linear_ds(n=24).chunk(trial=4)
     big = big.assign(u=big.u.copy(data=big.u.data.map_blocks(block, dtype=float, meta=np.zeros((0, 0, 0)))))
-    seen.clear()
     sgd().fit(big, x="u", y="z", epochs=1, batch_size=4, shuffle=False)
     assert seen == [4] * 6  # each block once, one for each update
 
@@ -257,7 +258,7 @@ def test_a_generator_draws_a_fresh_batch_for_every_update():
     like = linear_ds(n=6).drop_vars("electrode")
 
     def draw(key):
-        u = jax.random.normal(key, (6, 4, 2), jnp.float64)
+        u = jax.random.uniform(key, (6, 4, 2), jnp.float64)
         return {"u": u, "z": u[..., 0] - u[..., 1]}
 
     with jax.enable_x64(True):
@@ -345,34 +346,42 @@ def test_hyper_parameters_with_dims_train_all_runs_at_once(ds):
     rates, factors, seeds = [0.05, 0.1, 1e200], [0.0, 0.1], [0, 4]
     trainer = sgd(along("rate", rates), {"mse": MSE, "l2": t.L2(along("l2", factors))})
     with pytest.warns(RuntimeWarning, match="4 of 12 runs"):
-        history = trainer.fit(ds, x="u", y="z", epochs=4, batch_size=5, seed=along("seed", seeds))
-    assert history.loss.dims == ("l2", "rate", "seed", "epoch", "split") and trainer.predict(ds).z.dims == (
-        "l2",
-        "rate",
-        "seed",
-        "trial",
-        "time",
-    )
-    alone = sgd(0.1, {"mse": MSE, "l2": t.L2(0.1)})
-    expected = alone.fit(ds, x="u", y="z", epochs=4, batch_size=5, seed=4)
-    one = dict(l2=0.1, rate=0.1, seed=4)
-    # products of batches of matrices round differently
-    np.testing.assert_allclose(history.loss.sel(one), expected.loss, rtol=1e-9)
-    np.testing.assert_allclose(trainer.weights["linear.weight"].sel(one), alone.weights["linear.weight"], rtol=1e-9)
+        history = trainer.fit(ds, x="u", y="z", epochs=3, seed=along("seed", seeds))
+    assert history.loss.dims == ("l2", "rate", "seed", "epoch", "split")
+    assert trainer.predict(ds).z.dims == ("l2", "rate", "seed", "trial", "time")
+    for seed in seeds:
+        plain = sgd(0.0)
+        plain.fit(ds, x="u", y="z", epochs=1, validation=ds, seed=seed)
+        for l2, rate in ((0.0, 0.05), (0.1, 0.1)):
+            w = plain.weights
+            for k in range(3):  # by hand
+                gw, gb, loss = gradient(ds, w)
+                squares = float((w["linear.weight"] ** 2).sum() + (w["linear.bias"] ** 2).sum())
+                said = history.loss.sel(l2=l2, rate=rate, seed=seed, split="train")[k]
+                assert float(said) == pytest.approx(loss + l2 * squares, rel=1e-10)
+                w = w.copy()
+                w["linear.weight"][:, 0] -= rate * (gw + 2 * l2 * w["linear.weight"][:, 0])
+                w["linear.bias"] -= rate * (gb + 2 * l2 * w["linear.bias"])
+            found = trainer.weights.sel(l2=l2, rate=rate, seed=seed)
+            np.testing.assert_allclose(found["linear.weight"], w["linear.weight"], rtol=1e-10)
     lost = history.sel(rate=1e200)
     assert np.isnan(lost.loss.isel(epoch=-1)).all() and np.isfinite(history.loss.sel(rate=[0.05, 0.1])).all()
+    assert all(np.isfinite(v).all() for v in trainer.weights.data_vars.values())
+    with pytest.raises(ValueError, match="'trial', which the data have"):
+        sgd(along("trial", [0.1, 0.2])).fit(ds, x="u", y="z", epochs=1)
 
 
 class Scale(t.Layer):
     """A gain for everything."""
 
+    records = (Record("seen", "mV"),)
     gain: object = xm.core.model.parameter(1.0, "mV", "gain")
 
     def size(self, inputs):
         return inputs
 
     def run(self, w, x, dt):
-        return self.gain * x, {}
+        return self.gain * x, {"seen": x}
 
 
 def test_a_parameter_is_trained_within_its_bounds(ds):
@@ -382,6 +391,11 @@ def test_a_parameter_is_trained_within_its_bounds(ds):
     trainer = t.Trainer(Scale(gain=xm.Param(start, bounds=(0.0, 10.0))), t.MeanSquaredError(), learning_rate=0.1, precision="float64")
     trainer.fit(one, x="u", y="z", epochs=200, report_every=200)
     np.testing.assert_allclose(trainer.weights["scale.gain"], 2.5, atol=1e-3)
+    seen = trainer.predict(one, record="seen")["scale.seen"]
+    assert seen.dims == ("start", "trial", "time", "scale_unit") and seen.attrs["units"] == "mV"
+    np.testing.assert_allclose(seen.isel(scale_unit=0, start=1), one.u, rtol=1e-12)
+    with pytest.raises(ValueError, match="which no layer has"):
+        trainer.predict(one, record="spike")
     assert trainer.weights["scale.gain"].attrs["units"] == "mV" and trainer.weights["scale.gain"].dims == ("start",)
 
 

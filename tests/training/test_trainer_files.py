@@ -94,7 +94,7 @@ def test_a_damaged_checkpoint_is_refused_and_left_alone(ds, tmp_path, damage):
     else:
         (path / "zarr.json").write_text("{")
     before = contents(path)
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match=r"damaged|checksum"):
         adam().fit(ds, epochs=2, checkpoint=path, resume=True, **OPTIONS)
     assert contents(path) == before
 

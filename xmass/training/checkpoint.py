@@ -115,10 +115,11 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             arrays = {str(n): np.array(v.values) for n, v in ds.data_vars.items()}
         configuration = json.loads(said)
         whole = _checksum(arrays, configuration) == checksum
-    except KeyError as error:
-        raise ValueError(f"{path} is no checkpoint of xmass, or a damaged one: it has no {error}. Choose another path.") from None
     except Exception as error:  # noqa: BLE001  whatever a damaged file makes zarr raise
-        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}). Delete it to start again; it was left as it is.") from None
+        raise ValueError(
+            f"{path} is no checkpoint of a Trainer, or a damaged one ({type(error).__name__}: {error}). It was left as it is: choose "
+            "another path, or delete it to start again."
+        ) from None
     if not whole:
         raise ValueError(f"{path} is damaged: its checksum differs. Delete it to start again; it was left as it is.")
     return arrays, configuration

@@ -85,6 +85,10 @@ def frame_of(
                 f"{targets[0]} holds classes and has the dims {outputs[0].dims} that x has not, needs one label for each sample: "
                 f"select one with .isel({outputs[0].dims[0]}=0)."
             )
+        if not counts:
+            raise ValueError(
+                f"{targets[0]} holds classes, but a loss wants numbers: use xm.training.CrossEntropy(), or ds.{targets[0]}.astype(float)."
+            )
         found = _classes(ds[targets[0]], None if classes is None else classes.get(targets[0]))
     dt = rows.dt
     return Frame(inputs, outputs, wide, timed[0], found, dt, time_unit_of(ds[list(names)]))
@@ -217,18 +221,18 @@ def predicted(output: np.ndarray, frame: Frame, rows: Rows, front: Sequence[Hash
     else:
         coords = {k: c for k, c in rows.coords.items() if rows.time not in c.dims}
         rows = Rows(rows.dims[:-1], rows.sizes[:-1], coords, rows.time, rows.dt)
-    flat = output.reshape(int(np.prod(sizes, dtype=int)), *output.shape[lead:])
+    flat = output.reshape((int(np.prod(sizes, dtype=int)), *output.shape[lead:]))
     shape, dims = (*sizes, *rows.sizes), (*front, *rows.dims)
     if frame.classes is None:
         run = "_run"
         ds = labelled(flat, frame.outputs, rows, ahead=(run, xr.DataArray(np.arange(len(flat)), dims=[run])))
-        made = {c.name: ((*dims, *c.dims), ds[c.name].values.reshape(*shape, *c.sizes), c.attrs) for c in frame.outputs}
+        made = {c.name: ((*dims, *c.dims), ds[c.name].values.reshape((*shape, *c.sizes)), c.attrs) for c in frame.outputs}
         return xr.Dataset(made, coords={k: c for k, c in ds.coords.items() if k != run})
     (column,) = frame.outputs
     best = frame.classes[flat.argmax(axis=-1)].reshape(shape)
     made = {
         column.name: (dims, best, column.attrs),
-        f"{column.name}.{LOGIT}": ((*dims, CLASS), flat.reshape(*shape, len(frame.classes)), {"long_name": f"logit of {column.name}"}),
+        f"{column.name}.{LOGIT}": ((*dims, CLASS), flat.reshape((*shape, len(frame.classes))), {"long_name": f"logit of {column.name}"}),
     }
     return xr.Dataset(made, coords={**rows.coords, CLASS: frame.classes})
 

@@ -209,6 +209,12 @@ class Lazy:
         return total
 
 
+def check_size(batch_size: Any) -> None:
+    """Refuse what is no number of samples."""
+    if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
+        raise ValueError(f"batch_size={batch_size!r}, needs a whole number of samples, 1 or more.")
+
+
 def feed_of(
     ds: xr.Dataset | Generator,
     frame: Frame,
@@ -222,8 +228,7 @@ def feed_of(
     """The feed for what was given to fit."""
     dtype = program.dtype
     names = [c.name for c in (*frame.inputs, *frame.outputs)]
-    if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
-        raise ValueError(f"batch_size={batch_size!r}, needs a whole number of samples, 1 or more.")
+    check_size(batch_size)
     held: Any = None
     chunk = min(batch_size or LARGEST, LARGEST)
     if validation is not None:

@@ -11,11 +11,11 @@ import xarray as xr
 
 from xmass.labelled.schema import UNITS
 from xmass.training.data import Frame, inputs_of, is_lazy, predicted, rows_in, samples, targets_of
-from xmass.training.feeds import LARGEST
+from xmass.training.feeds import LARGEST, check_size
 from xmass.training.frame import Rows
 from xmass.training.program import Program
 from xmass.training.saved import COORDINATES
-from xmass.training.setup import Setup, dims_of, given_weights
+from xmass.training.setup import Setup, check_names, dims_of, given_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +35,11 @@ class Fitted:
     def dataset(self) -> xr.Dataset:
         """All arrays, and the values of trained parameters, by ``<layer>.<name>``."""
         runs = self.made.runs
-        values = {p: np.asarray(v) for p, v in self.program.run_values(dict(self.trained)).items()}
+        values = {p: np.array(v) for p, v in self.program.run_values(dict(self.trained)).items()}
         made: dict[str, tuple[Any, ...]] = {}
         for path, weight in self.made.weights.items():
             array = self.trained[path] if path in self.trained else self.fixed[path]
-            made[path] = (dims_of(path, weight), array, {UNITS: weight.unit})
+            made[path] = (dims_of(path, weight), np.array(array), {UNITS: weight.unit})
         for path, (_, spec) in self.made.params.items():
             made[path] = ((), values[path], {UNITS: spec.unit, "long_name": spec.meaning})
         ds = runs.labelled(made)
@@ -50,6 +50,8 @@ class Fitted:
         frame, program, runs = self.frame, self.program, self.made.runs
         wanted = self._records(record)
         rows = rows_in(ds, frame)
+        check_names(runs, {*rows.dims, *rows.coords}, "the data")
+        check_size(batch_size)
         number = int(np.prod(rows.sizes[:-1], dtype=int))
         size = min(batch_size or LARGEST, number)
         lazy = is_lazy(ds, [c.name for c in frame.inputs])
@@ -99,9 +101,10 @@ class Fitted:
     def evaluate(self, ds: xr.Dataset, batch_size: int | None) -> xr.Dataset:
         """What :meth:`Trainer.evaluate` does."""
         rows = rows_in(ds, self.frame)
+        check_size(batch_size)
         x, y = inputs_of(ds, self.frame, rows, self.program.dtype), targets_of(ds, self.frame, rows, self.program.dtype)
         row = self.program.run_measure(self.trained, self.fixed, self.made.hyper, x, y, size=min(batch_size or LARGEST, x.shape[1]))
-        return self.made.runs.labelled({name: ((), np.asarray(v), {"long_name": name}) for name, v in row.items()})
+        return self.made.runs.labelled({name: ((), np.array(v), {"long_name": name}) for name, v in row.items()})
 
     def _coords(self, ds: xr.Dataset) -> dict[Hashable, Any]:
         """Names of the columns that go in, and of those that come out."""

@@ -105,6 +105,8 @@ def factory_of(optimizer: Any) -> Callable[[Any], Any]:
                 f"optimizer={optimizer!r}, needs one of {', '.join(map(repr, NAMES))}, or a function such as optax.{NAMES[0]}."
             )
         return adam() if optimizer == "adam" else getattr(optax(), optimizer)
+    if optimizer is adam:
+        raise TypeError("optimizer is the class adam, needs an object: xm.training.adam().")
     if not callable(optimizer):
         raise TypeError(
             f"optimizer is {optimizer!r}, needs an optimiser of optax (optax.adam(1e-3)), a function of the learning rate "

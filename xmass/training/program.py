@@ -149,8 +149,15 @@ class Program:
         if self.clip is not None:
             shrink = jnp.where(norm > self.clip, self.clip / jnp.where(norm > 0, norm, 1.0), 1.0)
             gradient = {p: g * shrink for p, g in gradient.items()}
-        with jax.numpy_dtype_promotion("standard"):
-            change, memory = self.optimizer.update(gradient, state.memory, state.trained, value=total)
+        try:
+            with jax.numpy_dtype_promotion("standard"):
+                change, memory = self.optimizer.update(gradient, state.memory, state.trained, value=total)
+        except TypeError as error:
+            if "missing" not in str(error):
+                raise
+            raise TypeError(
+                f"optimizer needs more than a gradient and a loss ({error}): use one that does not evaluate on its own."
+            ) from error
         trained = {p: v + change[p].astype(v.dtype) for p, v in state.trained.items()}
         whole = jnp.stack([jnp.isfinite(v).all() for v in trained.values()]).all() if trained else jnp.ones((), bool)
         ok = state.ok & jnp.isfinite(total) & jnp.isfinite(norm) & whole

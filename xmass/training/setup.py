@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -20,7 +20,7 @@ from xmass.labelled.parameters import Spec
 from xmass.labelled.schema import UNITS
 from xmass.labelled.suggest import nearest
 from xmass.labelled.units import counted, same_dimension, to_declared
-from xmass.training.data import Frame
+from xmass.training.data import CLASS, Frame
 from xmass.training.losses import Loss
 from xmass.training.optimizers import built, is_transformation
 from xmass.training.program import Program
@@ -43,7 +43,7 @@ def named(given: Any, what: str) -> Terms:
             raise TypeError(f"{what} is the class {term.__name__}, needs an object: {term.__name__}().")
         if not callable(term):
             raise TypeError(f"{what} is {term!r}, needs a function f(output, target, weights), or an object of xm.training.")
-        if not isinstance(name, str) or (what == "metrics" and (not name or name in RESERVED or name.startswith("loss."))):
+        if not isinstance(name, str) or "/" in name or (what == "metrics" and (not name or name in RESERVED or name.startswith("loss."))):
             raise ValueError(f"{what} is named {name!r}, which cannot be a variable of the history: give it another name.")
     return terms
 
@@ -150,12 +150,17 @@ def setup(
                 runs.add(path, plain)
                 numbers[path] = float(plain.values.flat[0])  # where shapes are asked for; every run has its own
             else:
+                if not np.isfinite(plain).all():
+                    raise ValueError(f"{path.strip('/').replace('/', '.')} is {plain}, needs a finite number.")
                 numbers[path] = float(plain) if plain.ndim == 0 else np.asarray(plain, dtype)
     rate, schedule = _rate(optimizer, learning_rate, runs)
     if isinstance(seed, xr.DataArray):
         runs.add("seed", seed)
     seeds = _seeds(runs.flat("seed") if isinstance(seed, xr.DataArray) else np.asarray(seed))
     weights = whole.weights(frame.width)
+    check_names(runs, {*(d for c in (*frame.inputs, *frame.outputs) for d in c.dims)}, "the data")
+    check_names(runs, {d for path, weight in weights.items() for d in dims_of(path, weight)}, "the weights")
+    check_names(runs, {CLASS, *RESERVED} - {"learning_rate"}, "the history")
     both = [p for p in weights if p in numbers or p in params]
     if both:
         raise ValueError(f"{both[0]} is the name of an array and of a parameter of the layer: rename one in its class.")
@@ -266,6 +271,15 @@ def _check_ends(program: Program, frame: Frame) -> None:
 def counts_of(losses: Terms) -> bool:
     """Whether whole numbers are classes: not where a loss wants numbers."""
     return not any(isinstance(loss, Loss) and loss.of == "numbers" for loss in losses.values())
+
+
+def check_names(runs: Runs, names: Iterable[Hashable], what: str) -> None:
+    """Refuse a dim or coordinate of runs that something else has."""
+    both = [n for n in names if n in runs.sizes or n in runs.coords]
+    if both:
+        raise ValueError(
+            f"a hyper-parameter has the dim or coordinate {both[0]!r}, which {what} have: rename it, as in .rename({both[0]}='run')."
+        )
 
 
 def dims_of(path: str, weight: Weight) -> tuple[str, ...]:

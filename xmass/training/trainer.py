@@ -27,7 +27,7 @@ from xmass.training.optimizers import adam
 from xmass.training.program import Program
 from xmass.training.saved import read_weights, said, said_frame, said_model, write_weights
 from xmass.training.sequential import Layer, Sequential
-from xmass.training.setup import Setup, counts_of, named, setup
+from xmass.training.setup import Setup, check_names, counts_of, named, setup
 
 Precision = Literal["float32", "float64"]
 NEVER = np.iinfo(np.int32).max
@@ -209,6 +209,7 @@ class Trainer:
         calls = (callbacks,) if callable(callbacks) else tuple(callbacks)
         with self._exact(), contextlib.ExitStack() as held:
             made = self._setup(frame, seed, initial)
+            check_names(made.runs, {d for c in (*frame.inputs, *frame.outputs) for d in source[c.name].dims}, "the data")
             feed = feed_of(ds, frame, made.program, validation, batch_size=batch_size, shuffle=shuffle, report_every=report_every)
             kept = None
             if checkpoint is not None:
