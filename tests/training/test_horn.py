@@ -19,7 +19,7 @@ SERIES = np.random.default_rng(0).normal(size=(STEPS, BATCH, 2))
 def applied(layer, x=SERIES, dt=1.0, seed=0):
     """Positions, velocities and arrays of a layer in float64, biases not 0."""
     with jax.enable_x64(True):
-        values = t.Sequential(layer).init(2, jax.random.key(seed), jnp.float64)
+        values = jax.jit(lambda key: t.Sequential(layer).init(2, key, jnp.float64))(jax.random.key(seed))
         values |= {p: v + 0.1 for p, v in values.items() if p.endswith("bias")}
         y, records = jax.jit(lambda v, x: t.Sequential(layer).apply(v, x, dt))(values, jnp.asarray(x))
         assert np.array_equal(y, records["hornseqlayer.x"])
@@ -79,6 +79,7 @@ def test_one_oscillator_is_the_reference_vector():
     assert (x.item(), y.item()) == pytest.approx((0.20537814895, -0.09462185106), rel=1e-9)
 
 
+@pytest.mark.long
 def test_uncoupled_oscillators_are_a_simulator():
     layer = xm.HORNSeqLayer(2, recurrent_init=jax.nn.initializers.zeros, input_init=lambda key, shape, dtype: jnp.eye(2, dtype=dtype))
     with jax.enable_x64(True):
@@ -129,7 +130,7 @@ def test_gradients_with_delays_are_those_of_finite_differences():
 def test_the_network_is_layers_and_a_readout_of_the_last_positions():
     net = xm.HORNSeqNetwork([5, 3], 2, alpha=0.2, delay=2 * u.ms)
     assert net.names == ("horn_0", "horn_1", "overtime", "readout")
-    values = net.init(2, jax.random.key(0))
+    values = jax.jit(lambda key: net.init(2, key))(jax.random.key(0))
     y, records = jax.jit(lambda v: net.apply(v, jnp.asarray(SERIES, jnp.float32), 1.0))(values)
     assert y.shape == (BATCH, 2) and records["horn_0.y"].shape == (STEPS, BATCH, 5)
     expected = np.asarray(records["horn_1.x"])[-1] @ np.asarray(values["readout.weight"]) + np.asarray(values["readout.bias"])

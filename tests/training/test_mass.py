@@ -23,7 +23,9 @@ def applied(layer, *, dt=DT, **given):
     """Output and records of the layer alone in float64; arrays that are not given are as they are drawn."""
     with jax.enable_x64(True):
         net = t.Sequential(layer)
-        values = net.init(UNITS, jax.random.key(1), jnp.float64) | {f"masslayer.{n}": jnp.asarray(v) for n, v in given.items()}
+        values = jax.jit(lambda key: net.init(UNITS, key, jnp.float64))(jax.random.key(1)) | {
+            f"masslayer.{n}": jnp.asarray(v) for n, v in given.items()
+        }
         y, records = jax.jit(lambda v, x: net.apply(v, x, dt))(values, jnp.asarray(SERIES))
         return np.asarray(y), {name.removeprefix("masslayer."): np.asarray(r) for name, r in records.items()}
 
@@ -149,7 +151,7 @@ def test_states_that_the_model_draws_are_drawn_with_the_weights_and_not_trained(
         declared["initial_x"].fixed
         and not t.MassLayer(xm.StuartLandauStep(), 2, input="x", output="x", train_initial=True).weights(1)["initial_x"].fixed
     )
-    drawn = t.Sequential(layer).init(1, jax.random.key(0))["masslayer.initial_x"]
+    drawn = jax.jit(lambda key: t.Sequential(layer).init(1, key)["masslayer.initial_x"])(jax.random.key(0))
     assert 0 <= drawn.min() < 0.005 and 0.045 < drawn.max() <= 0.05  # uniform in 0 to 0.05
     assert "initial_x" not in t.MassLayer(xm.StuartLandauStep(), 2, input="x", output="x", initial={"x": 0.1, "y": 0.0}).weights(1)
 

@@ -96,7 +96,7 @@ TRAINED = [
 def test_the_initial_state_has_a_gradient_and_moves(layer):
     # The state before the first sample is inside the loss. Where an initial state is copied in beforehand, its gradient is 0 for ever.
     net = t.Sequential(layer, t.Linear(1))
-    values = net.init(2, jax.random.key(0))
+    values = jax.jit(lambda key: net.init(2, key))(jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (5, 16, 2))
     loss = jax.jit(jax.value_and_grad(lambda v: jnp.mean((net.apply(v, x, 1.0)[0] - 1) ** 2)))
     initial = [path for path in values if ".initial" in path]
