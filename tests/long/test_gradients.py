@@ -44,7 +44,7 @@ def test_checkpointed_plain_and_transposed_derivatives_agree(method, params):
         made = reverse.simulate(resolved.program, {**args, **varied}, initial, **span, **options)
         return (made.series[0] ** 2).mean() + made.reductions[2][0, 1].sum() + made.states["y"].sum()
 
-    ways = {"plain": {"forward": True, "memory": 1e12}, "checkpointed": {"forward": True}, "transposed": {}, "small": {"memory": 1.0}}
+    ways = {"plain": {"forward": True, "memory": 1e12}, "checkpointed": {"forward": True}, "transposed": {}, "kept": {"memory": 1e12}}
     found = {}
     with jax.enable_x64(True):
         for name, options in ways.items():
