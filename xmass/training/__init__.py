@@ -3,6 +3,7 @@
 from xmass.training import connectivity as connectivity
 from xmass.training import surrogate as surrogate
 from xmass.training.data import Generator as Generator
+from xmass.training.grid import TrainedGrid as TrainedGrid
 from xmass.training.horn import HORNSeqLayer as HORNSeqLayer
 from xmass.training.horn import HORNSeqNetwork as HORNSeqNetwork
 from xmass.training.losses import L1 as L1
@@ -32,6 +33,7 @@ from xmass.training.sequential import Sequential as Sequential
 from xmass.training.spiking import ALIF as ALIF
 from xmass.training.spiking import LIF as LIF
 from xmass.training.spiking import LeakyReadout as LeakyReadout
+from xmass.training.stored import load_trained as load_trained
 from xmass.training.synapse import Alpha as Alpha
 from xmass.training.synapse import Conductance as Conductance
 from xmass.training.synapse import Current as Current
@@ -76,7 +78,9 @@ __all__ = [
     "Ridge",
     "Sequential",
     "Trained",
+    "TrainedGrid",
     "connectivity",
     "forecast_pairs",
+    "load_trained",
     "surrogate",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ import xarray as xr
 
 from xmass.labelled.schema import UNITS
 from xmass.training.frame import Column, Rows, columns_of, matrix_of, names_of, rows_of
+from xmass.training.grid import TrainedGrid, grid_of, over_grid
 from xmass.training.layer import FeatureLayer
 from xmass.training.online import LMS, RLS, learn
 from xmass.training.ridge import Ridge, Solved
@@ -30,8 +32,29 @@ def fit_layer(
     features: str | Sequence[str],
     target: str,
     washout: int | None,
-) -> Trained:
+) -> Trained | TrainedGrid:
     """What :meth:`FeatureLayer.fit` does."""
+    grid = grid_of(layer)
+    if grid is None:
+        return _fit_one(layer, ds, x=x, y=y, readout=readout, features=features, target=target, washout=washout)
+    taken = (*ds.dims, FEATURE) if isinstance(ds, xr.Dataset) else (FEATURE,)
+    if isinstance(readout, Ridge) and readout.path:
+        taken = (*taken, readout.path[0])
+    one = partial(_fit_one, ds=ds, x=x, y=y, readout=readout, features=features, target=target, washout=washout)
+    return over_grid(grid, one, taken)
+
+
+def _fit_one(
+    layer: FeatureLayer,
+    ds: xr.Dataset,
+    *,
+    x: str | Sequence[str],
+    y: str | Sequence[str] | None,
+    readout: Any,
+    features: str | Sequence[str],
+    target: str,
+    washout: int | None,
+) -> Trained:
     readout = Ridge() if readout is None else readout
     _check(readout, y, target)
     if not isinstance(ds, xr.Dataset):
@@ -79,6 +102,10 @@ def fit_layer(
 
 def features_of(layer: FeatureLayer, ds: xr.Dataset, *, x: str | Sequence[str], features: str | Sequence[str]) -> xr.DataArray:
     """What :meth:`FeatureLayer.transform` does."""
+    grid = grid_of(layer)
+    if grid is not None:
+        parts = [features_of(one, ds, x=x, features=features).to_dataset() for one in grid.layers]
+        return grid.combined(parts)["features"]
     names = names_of(x, "x")
     rows = rows_of(ds, names, names_of(features, "features"))
     inputs = columns_of(ds, names, rows.dims, "x")
@@ -144,7 +171,7 @@ def _online(
     along = [np.moveaxis(a, 1, 0) for a in (u, aim)]
     with jax.enable_x64(True):
         start = layer.start(len(u), u.shape[2])
-        w, error = learn(layer, rule, fixed, start, *along, w0, rule.begin(len(w0)), washout=skip, increment=common["increment"])
+        w, error = learn(layer.kernel, rule, fixed, start, *along, w0, rule.begin(len(w0)), washout=skip, increment=common["increment"])
         w, error = np.asarray(w), np.asarray(error)
     b = w[0] if rule.intercept else np.zeros(w.shape[1])
     w = w[1:] if rule.intercept else w

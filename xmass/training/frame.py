@@ -122,7 +122,7 @@ def matrix_of(ds: xr.Dataset, columns: Sequence[Column], rows: Rows, what: str, 
     parts = []
     for column in columns:
         v = _variable(ds, column.name, what)
-        if UNITS in column.attrs:
+        if UNITS in column.attrs and not (v.dtype.kind in "iu" and v.attrs.get(UNITS) == column.attrs[UNITS]):
             v = to_declared(v, column.attrs[UNITS], column.name)
         missing = [d for d in column.dims if d not in v.dims]
         extra = [d for d in v.dims if d not in (*rows.dims, *column.dims)]
@@ -146,7 +146,7 @@ def matrix_of(ds: xr.Dataset, columns: Sequence[Column], rows: Rows, what: str, 
                 f"select the stretch without them, or fill them with .interpolate_na({rows.time!r})."
             )
         parts.append(values.reshape(-1, rows.sizes[-1], column.width))
-    return np.concatenate(parts, axis=-1)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
 
 def labelled(

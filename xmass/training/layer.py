@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 if TYPE_CHECKING:
+    from xmass.training.grid import TrainedGrid
     from xmass.training.trained import Readout, Trained
 
 Fixed = Mapping[str, Any]
@@ -45,6 +46,11 @@ class FeatureLayer(abc.ABC):
     @abc.abstractmethod
     def run(self, u: np.ndarray, *, training: bool = False) -> np.ndarray:
         """Features ``(batch, time, feature)`` of inputs ``(batch, time, input)``, every series from the start."""
+
+    @property
+    def kernel(self) -> FeatureLayer:
+        """What :meth:`step` needs besides ``fixed``: layers with the same one share what was compiled."""
+        return self
 
     def transform(self, ds: xr.Dataset, *, x: str | Sequence[str], features: str | Sequence[str] = "feature") -> xr.DataArray:
         """The features themselves, each series from the start.
@@ -82,7 +88,7 @@ class FeatureLayer(abc.ABC):
         features: str | Sequence[str] = "feature",
         target: Literal["state", "increment"] = "state",
         washout: int | None = None,
-    ) -> Trained:
+    ) -> Trained | TrainedGrid:
         """Fit the readout to a Dataset.
 
         Parameters
@@ -106,8 +112,9 @@ class FeatureLayer(abc.ABC):
 
         Returns
         -------
-        Trained
-            With ``predict(ds)``, ``forecast(n_steps, from_=ds)``, ``weights`` and ``history``.
+        Trained or TrainedGrid
+            With ``predict(ds)``, ``forecast(n_steps, from_=ds)``, ``weights``, ``history`` and ``save(path)``. If a hyper-parameter of the
+            layer has dims, all of these have them in front.
 
         Raises
         ------

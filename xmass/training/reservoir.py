@@ -9,6 +9,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import ArpackError, eigs
 
@@ -59,6 +60,8 @@ class Reservoir(FeatureLayer):
     seed : int
         Of all that is drawn.
 
+    Every number but ``units`` and ``washout`` may be a DataArray: its dims become dims of features, weights, history and predictions.
+
     Raises
     ------
     ValueError
@@ -80,30 +83,37 @@ class Reservoir(FeatureLayer):
     """
 
     units: int = 100
-    leak: float = 0.3
-    spectral_radius: float = 0.9
-    connectivity: float = 0.1
-    input_connectivity: float = 1.0
-    input_scaling: float | Sequence[float] = 1.0
-    bias_scaling: float = 0.0
+    leak: float | xr.DataArray = 0.3
+    spectral_radius: float | xr.DataArray = 0.9
+    connectivity: float | xr.DataArray = 0.1
+    input_connectivity: float | xr.DataArray = 1.0
+    input_scaling: float | Sequence[float] | xr.DataArray = 1.0
+    bias_scaling: float | xr.DataArray = 0.0
     leak_at: Literal["output", "input"] = "output"
-    noise: float = 0.0
+    noise: float | xr.DataArray = 0.0
     noise_type: Literal["normal", "uniform"] = "normal"
     washout: int = 100
-    seed: int = 0
+    seed: int | xr.DataArray = 0
 
     def __post_init__(self) -> None:
-        if np.ndim(self.input_scaling):
+        for name in ("leak", "spectral_radius", "connectivity", "input_connectivity", "input_scaling", "bias_scaling", "noise", "seed"):
+            value = getattr(self, name)
+            if isinstance(value, xr.DataArray) and not value.ndim:
+                object.__setattr__(self, name, value.item())
+        if np.ndim(self.input_scaling) and not isinstance(self.input_scaling, xr.DataArray):
             object.__setattr__(self, "input_scaling", tuple(float(v) for v in np.asarray(self.input_scaling).ravel()))
         for name in ("leak", "connectivity", "input_connectivity"):
-            if not 0 < getattr(self, name) <= 1:
+            value = np.asarray(getattr(self, name))
+            if not ((value > 0) & (value <= 1)).all():
                 raise ValueError(f"{name}={getattr(self, name)!r}, needs a number above 0, at most 1.")
         for name in ("spectral_radius", "bias_scaling", "noise"):
-            if not (np.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+            value = np.asarray(getattr(self, name))
+            if not (np.isfinite(value) & (value >= 0)).all():
                 raise ValueError(f"{name}={getattr(self, name)!r}, needs a number of 0 or more.")
         for name, least in (("units", 1), ("washout", 0), ("seed", 0)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            many = name == "seed" and isinstance(value, xr.DataArray) and value.dtype.kind in "iu" and bool((value >= least).all())
+            if not many and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least):
                 raise ValueError(f"{name}={value!r}, needs a whole number of {least} or more.")
         if self.leak_at not in ("output", "input") or self.noise_type not in ("normal", "uniform"):
             raise ValueError(
@@ -115,12 +125,17 @@ class Reservoir(FeatureLayer):
         """The washout."""
         return self.washout
 
+    @property
+    def kernel(self) -> Reservoir:
+        """A layer that steps like this one: only where a unit leaks counts, all else is in ``fixed``."""
+        return Reservoir(units=self.units, leak_at=self.leak_at)
+
     def names(self, inputs: Sequence[str]) -> tuple[str, ...]:
         """``r0``, ``r1``, ..."""
         return tuple(f"r{i}" for i in range(self.units))
 
     def fixed(self, inputs: int) -> dict[str, Any]:
-        """``input (input, unit)``, ``recurrent (unit, unit)`` from row to column, its edges if they are few, and ``bias (unit,)``."""
+        """``input (input, unit)``, ``recurrent (unit, unit)`` from row to column, its edges if they are few, ``bias (unit,)``; ``leak``."""
         scale = np.asarray(self.input_scaling, dtype=np.float64)
         if scale.ndim and scale.size != inputs:
             raise ValueError(f"input_scaling has {scale.size} numbers for {inputs} inputs, needs one, or one for each.")
@@ -139,7 +154,7 @@ class Reservoir(FeatureLayer):
             w = w * (self.spectral_radius / radius)
         else:
             w = np.zeros_like(w)
-        found = {"input": w_in * (scale[:, None] if scale.ndim else scale), "bias": bias}
+        found = {"input": w_in * (scale[:, None] if scale.ndim else scale), "bias": bias, "leak": np.float64(self.leak)}
         if n >= FEW_UNITS and np.count_nonzero(w) <= FEW_ENTRIES * n * n:
             (plan,) = sparse_plan([w.T])
             return found | {"recurrent": {k: plan[k] for k in ("source", "weight", "inverse")}}
@@ -155,10 +170,11 @@ class Reservoir(FeatureLayer):
         w = fixed["recurrent"]
         recurrent = sparse_product(w, r.T).T if isinstance(w, dict) else r @ w
         drive = u @ fixed["input"] + recurrent + fixed["bias"] + noise
+        leak = fixed["leak"]
         if self.leak_at == "output":
-            r = (1 - self.leak) * r + self.leak * jnp.tanh(drive)
+            r = (1 - leak) * r + leak * jnp.tanh(drive)
             return r, r
-        state = (1 - self.leak) * state + self.leak * drive
+        state = (1 - leak) * state + leak * drive
         return state, jnp.tanh(state)
 
     def run(self, u: np.ndarray, *, training: bool = False) -> np.ndarray:
@@ -166,15 +182,15 @@ class Reservoir(FeatureLayer):
         batch, length, inputs = u.shape
         eta = self.draw((length, batch, self.units)) if training and self.noise else np.zeros((length, 1, 1))
         with jax.enable_x64(True):
-            _, r = scan(self, self.fixed(inputs), self.start(batch, inputs), np.moveaxis(u, 1, 0), eta)
+            _, r = scan(self.kernel, self.fixed(inputs), self.start(batch, inputs), np.moveaxis(u, 1, 0), eta)
             return np.moveaxis(np.asarray(r), 0, 1)
 
     def draw(self, shape: tuple[int, ...]) -> np.ndarray:
         """Noise of this layer's type and standard deviation."""
-        rng = np.random.default_rng([self.seed, 1])
+        rng, size = np.random.default_rng([int(self.seed), 1]), float(self.noise)
         if self.noise_type == "normal":
-            return self.noise * rng.standard_normal(shape)
-        return self.noise * np.sqrt(3) * rng.uniform(-1, 1, shape)
+            return size * rng.standard_normal(shape)
+        return size * np.sqrt(3) * rng.uniform(-1, 1, shape)
 
 
 def _radius(w: np.ndarray) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import jax
@@ -140,11 +141,11 @@ class Trained:
         with jax.enable_x64(True):
             state = jnp.asarray(self.layer.start(len(u), u.shape[2]))
             if len(past):
-                state, _ = scan(self.layer, fixed, state, past, np.zeros((len(past), 1, 1)))
+                state, _ = scan(self.layer.kernel, fixed, state, past, np.zeros((len(past), 1, 1)))
             if self.estimator is None:
-                w, b = self._linear()
+                w, b = self.linear()
                 out = np.asarray(
-                    closed_loop(self.layer, fixed, state, jnp.asarray(last), w, b, steps=int(n_steps), increment=self.increment)
+                    closed_loop(self.layer.kernel, fixed, state, jnp.asarray(last), w, b, steps=int(n_steps), increment=self.increment)
                 )
             else:
                 out = self._estimator_loop(fixed, state, last, int(n_steps))
@@ -186,6 +187,31 @@ class Trained:
         history = self.history.sel(penalty, method="nearest") if self.path in self.history.dims else self.history
         return replace(self, weights=self.weights.sel(penalty, method="nearest"), history=history, path=None)
 
+    def save(self, path: str | Path) -> Path:
+        """Keep layer, readout and history in a zarr store, from which :func:`xmass.training.load_trained` makes this again.
+
+        Parameters
+        ----------
+        path : path
+            A directory; a store of a fitted readout that is there is replaced.
+
+        Returns
+        -------
+        Path
+            The same.
+
+        Raises
+        ------
+        TypeError
+            If the readout is an estimator that is more than ``coef_`` and ``intercept_``, or the layer is of your own: that is code, which
+            is not stored. The weights of a linear estimator are.
+        FileExistsError
+            If there is something else.
+        """
+        from xmass.training.stored import save
+
+        return save(self, path)
+
     def _read(self, ds: xr.Dataset) -> tuple[Rows, np.ndarray]:
         if not isinstance(ds, xr.Dataset):
             raise TypeError(f"came a {type(ds).__name__}, needs a Dataset with {[c.name for c in self.inputs]}.")
@@ -196,7 +222,7 @@ class Trained:
         check_step(ds, rows, self.dt, self.time_unit)
         return rows, matrix_of(ds, self.inputs, rows, "x")
 
-    def _linear(self) -> tuple[np.ndarray, np.ndarray]:
+    def linear(self) -> tuple[np.ndarray, np.ndarray]:
         """Weights ``(path?, feature, column)`` and intercept ``(path?, column)``."""
         lead = () if self.path is None else (self.weights.sizes[self.path],)
         size = self.weights.sizes["feature"]
@@ -207,7 +233,7 @@ class Trained:
     def _apply(self, f: np.ndarray) -> np.ndarray:
         if self.estimator is not None:
             return np.asarray(self.estimator.predict(f.reshape(-1, f.shape[-1]))).reshape(*f.shape[:2], -1)
-        w, b = self._linear()
+        w, b = self.linear()
         if self.path is None:
             return f @ w + b
         return np.einsum("btf,afc->abtc", f, w, optimize=True) + b[:, None, None]
@@ -216,7 +242,7 @@ class Trained:
         # an object with predict() runs on the host: this loop cannot be compiled
         out = []
         for _ in range(steps):
-            state, f = scan(self.layer, fixed, state, u[None], np.zeros((1, 1, 1)))
+            state, f = scan(self.layer.kernel, fixed, state, u[None], np.zeros((1, 1, 1)))
             new = np.asarray(self.estimator.predict(np.asarray(f[0]))).reshape(len(u), -1)
             u = new + u if self.increment else new
             out.append(u)
