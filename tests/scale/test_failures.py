@@ -49,7 +49,7 @@ def test_runs_that_raise_are_marked_and_their_neighbours_are_kept_bit_for_bit(tm
     with monkeypatch.context() as patch:
         failing(patch, bad)
         with pytest.warns(
-            FailedRunsWarning, match=r"2 of 12 runs failed .* a=-0.14, coupling.k=0.05: RuntimeError: does not work; .* The others"
+            FailedRunsWarning, match=r"2 of 12 runs failed .* a=-0.14, coupling.k=0.05, seed=7: RuntimeError: does not work; .* The others"
         ):
             done = fill(store).load()
     failed = np.zeros((POINTS, 2), bool)
@@ -110,6 +110,22 @@ def test_a_chunk_that_runs_out_of_memory_is_marked_and_the_others_go_on(tmp_path
     assert done.status.values[:, 0].tolist() == [1, 1, 1, 4, 4, 4]
     assert xm.scale.status(store).out_of_memory == 6
     assert str(error) in xm.scale.status(store).failures[0].reason
+    xr.testing.assert_identical(fill(store, resume="failed").load(), eager)
+
+
+def test_a_chunk_whose_worker_is_lost_is_marked(tmp_path, monkeypatch, eager):
+    store, run = tmp_path / "s.zarr", work.run_chunk
+
+    def lost(parcel, path, at, box, *args):
+        if at == (1, 0):
+            raise ConnectionError("4 workers died on it")
+        return run(parcel, path, at, box, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "run_chunk", lost)
+        with pytest.warns(FailedRunsWarning, match="6 of 12 runs failed .*ConnectionError: 4 workers died on it"):
+            fill(store)
+    assert xm.scale.verify(store).whole
     xr.testing.assert_identical(fill(store, resume="failed").load(), eager)
 
 

@@ -318,7 +318,7 @@ def test_status_from_another_process_while_one_writes(tmp_path):
     from tests.scale.test_crash import start, wait_for_chunks
 
     store = tmp_path / "s.zarr"
-    process = start(store, 1.0)
+    process = start(store, 8.0)  # time enough for another process to start
     wait_for_chunks(process, store, 2)
     time.sleep(0.5)
     root = Path(__file__).resolve().parents[2]
