@@ -73,10 +73,10 @@ def run(program: Program, plan: list[list[Transposed]], turns: Turns, origin: in
         def stretch(carry: Carry, first: jax.Array) -> tuple[Carry, tuple[dict[int, jax.Array], Any]]:
             if save and turns.kept:
                 before, stimulus = compact(program, carry, start_of(first)), rows_of(args, first)
-                ended, *steps = record(program, args, carry, first, stimulus, sizes)
-                tapes = tapes_of(program, *steps, sizes)
+                ended, saved, outputs = record(program, args, carry, first, stimulus, sizes)
+                tapes = tapes_of(program, saved, outputs, sizes)
                 observers, rows = _observed(program, args, carry.observers, first, stimulus, tapes, sizes, keep)
-                return ended._replace(observers=observers), (rows, (before, steps))
+                return ended._replace(observers=observers), (rows, (before, (saved, outputs)))
 
             def segment(carry: Carry, given: tuple[jax.Array, dict]) -> tuple[Carry, dict[int, jax.Array]]:
                 t0 = given[0] * jnp.int32(k)
@@ -86,10 +86,10 @@ def run(program: Program, plan: list[list[Transposed]], turns: Turns, origin: in
                 observers, blocks = engine.observe(program, own, carry.observers, tapes, t0, turns.lo, turns.hi, keep)
                 return Carry(states, rings, coloured, observers), {i: block.values for i, block in blocks.items()}
 
-            before = (compact(program, carry, start_of(first)), None) if save else None
+            start = (compact(program, carry, start_of(first)), None) if save else None
             numbers = first + np.arange(turns.segments, dtype=np.int32)
             carry, made = lax.scan(segment, carry, (numbers, rows_of(args, first)))
-            return carry, ({i: engine.due(rows, program.nodes[i].period, k, first) for i, rows in made.items()}, before)
+            return carry, ({i: engine.due(rows, program.nodes[i].period, k, first) for i, rows in made.items()}, start)
 
         firsts = numbers()
         carry, (rows, before) = lax.scan(stretch, whole(program, carry, start_of(firsts[0])), firsts)
@@ -117,8 +117,9 @@ def run(program: Program, plan: list[list[Transposed]], turns: Turns, origin: in
             (before, steps), rows, first = own
             stimulus = rows_of(given.args, first)
             if not turns.kept:
-                _, *steps = record(program, given.args, whole(program, before, start_of(first)), first, stimulus, sizes)
-            saved, tapes = steps[0], tapes_of(program, *steps, sizes)
+                steps = record(program, given.args, whole(program, before, start_of(first)), first, stimulus, sizes)[1:]
+            saved, outputs = steps
+            tapes = tapes_of(program, saved, outputs, sizes)
             watch = functools.partial(_watched, program, given, before.observers, first, stimulus, sizes, keep)
             _, pull = jax.vjp(watch, _reals(before.observers), tapes, {i: given.varied[i] for i in local})
             seen, of_tapes, of_varied = pull((seen, rows))
