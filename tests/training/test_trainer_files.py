@@ -131,6 +131,9 @@ def test_saved_weights_predict_the_same(ds, whole, tmp_path):
     with pytest.raises(FileExistsError, match="overwrite=True"):
         trainer.save(path)
     trainer.save(path, overwrite=True)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(FileExistsError, match="no zarr store"):
+        trainer.save(tmp_path / "mine", overwrite=True)
     with pytest.raises(ValueError, match=r"another network: .*bias: true -> false"):
         t.Trainer(t.Linear(bias=False), MSE, "adam", RATE).load(path)
     with pytest.raises(FileNotFoundError, match="is not there"):

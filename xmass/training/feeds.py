@@ -258,6 +258,8 @@ def feed_of(
     if is_lazy(ds, names):
         if batch_size is None:
             raise ValueError("the Dataset is read by dask, needs batch_size=: how many samples are in memory at once. Or ds.load().")
+        if report_every not in (None, 1):
+            raise ValueError(f"report_every={report_every}, but data that dask reads are reported after every epoch: leave it out.")
         if program.seeded and shuffle:
             raise ValueError(
                 "seed has dims and the Dataset is read by dask: runs would need batches of their own. Use ds.load(), or shuffle=False."

@@ -95,6 +95,8 @@ def write_weights(
     place = Path(path)
     if ":/" in str(path):
         raise ValueError(f"path={str(path)!r}, needs a local directory.")
+    if place.exists() and overwrite and not (place / "zarr.json").exists():
+        raise FileExistsError(f"{place} exists and is no zarr store, so it is not overwritten: choose another path.")
     if place.exists() and not overwrite:
         raise FileExistsError(f"{place} exists: choose another path, or save(path, overwrite=True).")
     ds = weights.copy()

@@ -198,8 +198,11 @@ def setup(
     rates = None
     if schedule is None and not is_transformation(optimizer):
         rates = (runs.flat("learning rate") if "learning rate" in runs.held else spread(rate)).astype(dtype)
-    given = {} if initial is None else given_weights(initial, weights, runs)
-    ready = {p: (v if v.ndim > len(weights[p].shape) else spread(v)).astype(dtype) for p, v in given.items()}
+    single = {p: Weight((), (), jax.nn.initializers.zeros) for p in params}
+    given = {} if initial is None else given_weights(initial, {**weights, **single}, runs)
+    given = {p: v if v.ndim > len({**weights, **single}[p].shape) else spread(v) for p, v in given.items()}
+    start |= {p: layout_start(layout, p, v).astype(dtype) for p, v in given.items() if p in params}
+    ready = {p: v.astype(dtype) for p, v in given.items() if p in weights}
     return Setup(program, runs, hyper, start, ready, rates, seeds, weights, params)
 
 

@@ -165,9 +165,9 @@ class Trainer:
         shuffle : bool
             Samples in another order in every epoch. False is faster for data on disk.
         initial : Dataset, optional
-            Weights to start from, as ``trainer.weights`` has them; those that it lacks are drawn.
+            Weights and parameters to start from, as ``trainer.weights`` has them; those that it lacks are drawn.
         patience : int, optional
-            Stop after so many epochs without a better loss, that of ``validation`` if there is one.
+            Stop after so many entries of the history without a better loss, that of ``validation`` if there is one.
         keep : {"last", "best"}
             The weights that are kept: the last, or those after the epoch with the best such loss.
         report_every : int, optional
