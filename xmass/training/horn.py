@@ -112,7 +112,7 @@ class HORNSeqLayer(Recurrent):
     omega: Value = _declared("omega")
     gamma: Value = _declared("gamma")
     v: Value = _declared("v")
-    delay: Delays = eqx.field(default=None, static=True, converter=_delays, kw_only=True)
+    delay: Any = eqx.field(default=None, static=True, converter=_delays, kw_only=True)
     rec_scale: Literal["none", "sqrt_n"] = eqx.field(default="none", static=True, kw_only=True)
     input_init: Initializer = eqx.field(default=NORMAL, static=True, kw_only=True)
     recurrent_init: Initializer = eqx.field(default=NORMAL, static=True, kw_only=True)

@@ -99,7 +99,7 @@ class MassLayer(Recurrent):
     bias: bool = eqx.field(default=True, static=True, kw_only=True)
     method: str | None = eqx.field(default=None, static=True, kw_only=True)
     substeps: int = eqx.field(default=1, static=True, kw_only=True)
-    initial: tuple[tuple[str, float], ...] = eqx.field(default=(), static=True, kw_only=True, converter=_pairs)
+    initial: Mapping[str, float] | tuple[tuple[str, float], ...] = eqx.field(default=(), static=True, kw_only=True, converter=_pairs)
     train_initial: bool = eqx.field(default=False, static=True, kw_only=True)
     input_init: Initializer = eqx.field(default=GLOROT, static=True, kw_only=True)
     recurrent_init: Initializer = eqx.field(default=GLOROT, static=True, kw_only=True)
@@ -114,7 +114,7 @@ class MassLayer(Recurrent):
         kind, states = type(self.model).__name__, [s.name for s in self.model.states]
         _check_name("input", self.input, [i.name for i in self.model.inputs], kind)
         _check_name("output", self.output, [*states, *(o.name for o in self.model.outputs)], kind)
-        for name, _ in self.initial:
+        for name in dict(self.initial):
             _check_name("initial names", name, states, kind)
         if self.recurrent and self._reads_input:
             raise ValueError(
