@@ -124,7 +124,7 @@ class HORNSeqLayer(Recurrent):
         check_values(self, self.units)
         if self.rec_scale not in SCALES:
             raise ValueError(f"rec_scale={self.rec_scale!r}, needs one of {', '.join(map(repr, SCALES))}.")
-        if isinstance(self.delay, tuple) and np.shape(self.delay) != (self.units, self.units):
+        if isinstance(self.delay, tuple) and np.asarray(self.delay).shape != (self.units, self.units):
             raise ValueError(f"delay has shape {np.shape(self.delay)}, needs {(self.units, self.units)}: from each unit to each.")
 
     def size(self, inputs: int) -> int:
