@@ -6,8 +6,9 @@ Run with ``python tests/benchmarks/bench_training.py --peer-python PATH``, where
 Single precision in training on both sides. NG-RC: four delays of the Lorenz system, five samples apart, and their products of two; ridge
 regression on 6000 rows and prediction of 2000. RNN: the white-noise task, 100 units whose initial state is a parameter, batches of 128
 trials out of 12,800 in memory, 200 updates; "RNN, zero start" has no such parameter. GRU: the same with another cell (the two libraries
-have different ones, so losses are not compared). Spiking: 256 trials of 2000 steps, 100 - 10 - 2 units. Seconds are of the updates, on
-both sides without reading the data and with what was compiled before; the column "first fit" includes both. Medians of the rounds.
+have different ones, so losses are not compared). Spiking: 256 trials of 2000 steps, 100 - 10 - 2 units, BrainPy with the
+neuron and synapse models of its example; "lean" has it as matrices and exponential filters. Seconds are of the updates, on both sides
+without reading the data and with what was compiled before; the column "first fit" includes both. Medians of the rounds.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ import xmass as xm
 t = xm.training
 XYZ = ["x", "y", "z"]
 ZERO = "RNN, zero start"
+LEAN = "spiking, lean"
 AHEAD = [f"{v}_ahead" for v in XYZ]
 
 
@@ -70,7 +72,7 @@ def recurrent(folder: Path, updates: int, name: str = "RNN") -> tuple[dict, Call
     return _training(folder, {"name": name, **case}, trainer, ds, ["input", "target"], options, {})
 
 
-def spiking(folder: Path, updates: int) -> tuple[dict, Callable[[], tuple[np.ndarray, float]]]:
+def spiking(folder: Path, updates: int, name: str = "spiking") -> tuple[dict, Callable[[], tuple[np.ndarray, float]]]:
     """Random spikes with random labels, with the constants of the published example."""
     ds = xm.datasets.random_spike_trains()
     unit = t.LIF(10, synapse=t.Exponential(10.0))
@@ -111,6 +113,7 @@ CASES = {
     ZERO: (partial(recurrent, name=ZERO), 200),
     "GRU": (partial(recurrent, name="GRU"), 200),
     "spiking": (spiking, 5),
+    LEAN: (partial(spiking, name=LEAN), 5),
 }
 
 

@@ -111,8 +111,30 @@ def spiking(case: dict):
             self.unit(self.synapse(self.into(spikes)))
             return self.readout(self.late(self.out(seen)))
 
+    class Whole(bp.DynamicalSystem):
+        """The same of the neuron and synapse models that the published example takes, initialised from the same file."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.source = bp.neurons.InputGroup(100)
+            self.source.spike = bm.Variable(bm.zeros((1, 100)), batch_axis=0)  # which its synapses ask for
+            self.unit = bp.neurons.LIF(10, tau=10.0, V_rest=0.0, V_reset=0.0, V_th=1.0)
+            self.readout = bp.neurons.LeakyIntegrator(2, tau=5.0)
+            first, second = (bm.asarray(data[name], dtype=bm.float32) for name in ("lif.weight", "leakyreadout.weight"))
+            current = dict(conn=bp.conn.All2All(), tau=10.0)
+            self.into = bp.synapses.Exponential(self.source, self.unit, output=bp.synouts.CUBA(), g_max=first, **current)
+            self.out = bp.synapses.Exponential(self.unit, self.readout, output=bp.synouts.CUBA(), g_max=second, **current)
+
+        def update(self, spikes):
+            self.into(spikes)
+            self.out()
+            self.unit()
+            self.readout()
+            return self.readout.V.value
+
+    whole = case["name"] == "spiking"
     with bm.environment(mode=bm.training_mode, dt=case["dt"]):
-        net = Net()
+        net = Whole() if whole else Net()
 
     def loss(said, target):
         return bp.losses.cross_entropy_loss(bm.max(said, axis=1), target)
@@ -120,10 +142,11 @@ def spiking(case: dict):
     bm.set_dt(case["dt"])
     optimizer = bp.optim.Adam(lr=case["rate"], train_vars=net.train_vars().unique())
     batches = [(bm.asarray(data["spike"], dtype=bm.float32), bm.asarray(data["label"]))]
-    return trained(case, net, {"into.W": "lif.weight", "out.W": "leakyreadout.weight"}, loss, optimizer, batches)
+    names = {} if whole else {"into.W": "lif.weight", "out.W": "leakyreadout.weight"}
+    return trained(case, net, names, loss, optimizer, batches)
 
 
-BUILD = {"NG-RC": reservoir, "RNN": recurrent, "RNN, zero start": recurrent, "GRU": recurrent, "spiking": spiking}
+BUILD = {"NG-RC": reservoir, "RNN": recurrent, "RNN, zero start": recurrent, "GRU": recurrent, "spiking": spiking, "spiking, lean": spiking}
 
 if __name__ == "__main__":
     serve(lambda case: BUILD[case["name"]](case), {"brainpy": version("brainpy"), "jax": version("jax")})
