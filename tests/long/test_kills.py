@@ -1,6 +1,6 @@
 """Sweeps in processes of their own that are killed at random moments, and continued until they are done.
 
-``XMASS_KILLS=200 pytest -m long tests/long/test_kills.py -s`` kills 200 times and prints what it saw; without it 20 times.
+``XMASS_KILLS=200 pytest -m long tests/long/test_kills.py`` kills 200 times, 20 in a test, and prints what it saw; without it 20 times.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import xmass as xm
 from xmass.scale import durable, ledger, work
 from xmass.scale.store import open_store
 
-KILLS = int(os.environ.get("XMASS_KILLS", "20"))
+TESTS, KILLS = max(int(os.environ.get("XMASS_KILLS", "20")) // 20, 1), 20
 CHUNKS, WORKERS = 16, 2
 SWEEP = xr.Dataset({"a": ("a", np.linspace(-0.2, 0.1, CHUNKS)), "w": ("w", [0.3, 0.4])})
 
@@ -125,13 +125,14 @@ def bytes_of(store: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.long
-def test_no_kill_loses_a_chunk(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("seed", range(TESTS))
+def test_no_kill_loses_a_chunk(tmp_path, capsys, monkeypatch, seed):
     for name, value in {"DIR": tmp_path / "cache", "MIN_COMPILE_TIME_SECS": "0", "MIN_ENTRY_SIZE_BYTES": "-1"}.items():
         prefix = "JAX_COMPILATION_CACHE" if name == "DIR" else "JAX_PERSISTENT_CACHE"  # each process would compile for a second
         monkeypatch.setenv(f"{prefix}_{name}", str(value))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    rng, places = random.Random(int(os.environ.get("XMASS_KILLS_SEED", "1"))), collections.Counter()
+    rng, places = random.Random(seed), collections.Counter()
     whole = fill(tmp_path / "whole.zarr").load()
     reference = bytes_of(tmp_path / "whole.zarr")
     kills = stores = recomputed = most = 0

@@ -202,6 +202,8 @@ def _verified(store: Path, progress: bool | None) -> Verification:
     nbytes = 0
     for chunk, wrong, size in _checked(store, jobs, progress):
         nbytes += size
+        if wrong and chunk is not None and _changed_since(store, kept, chunk):
+            continue  # another process writes it again
         faults += [Fault(kind, name, chunk, box_labels(labels, grid[chunk]) if chunk is not None else {}) for kind, name in wrong]
         if chunk is not None and wrong:
             bad.add(chunk)
@@ -282,6 +284,12 @@ def _ledger_faults(found: Found | None, kept: ledger.Ledger | None) -> list[Faul
     if kept.header is not None and found is not None and kept.header.config_hash != found.attrs[CONFIG_HASH]:
         faults.append(Fault("ledger", f"{ledger.NAME}, which is that of another store,"))
     return faults
+
+
+def _changed_since(store: Path, kept: ledger.Ledger | None, chunk: At) -> bool:
+    """Whether the ledger says something else of a chunk by now."""
+    latest = ledger.read(store)
+    return kept is not None and latest is not None and latest.records.get(chunk) != kept.records.get(chunk)
 
 
 def _possible(store: Path, header: Header | None) -> Callable[[Box], list[str]]:
