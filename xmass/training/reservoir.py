@@ -10,8 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from scipy.sparse import csr_array
-from scipy.sparse.linalg import ArpackError, eigs
 
 from xmass.core.delay import sparse_plan, sparse_product
 from xmass.training.layer import FeatureLayer, Fixed, scan
@@ -196,6 +194,9 @@ class Reservoir(FeatureLayer):
 def _radius(w: np.ndarray) -> float:
     """Largest absolute eigenvalue; of large matrices by Arnoldi iterations for several at once, so that none of equal size is missed."""
     if len(w) >= FEW_UNITS and np.count_nonzero(w) >= 2 * len(w):
+        from scipy.sparse import csr_array
+        from scipy.sparse.linalg import ArpackError, eigs
+
         try:
             start = np.full(len(w), len(w) ** -0.5)
             return float(np.abs(eigs(csr_array(w), k=6, ncv=40, v0=start, return_eigenvectors=False)).max())
