@@ -51,7 +51,7 @@ def test_nvar_names_are_what_the_columns_hold():
 
 
 def test_reservoir_vector():
-    fixed = {"input": np.array([[0.3]]), "recurrent": np.array([[-0.4]]), "bias": np.array([0.1])}
+    fixed = {"input": np.array([[0.3]]), "recurrent": np.array([[-0.4]]), "bias": np.array([0.1]), "leak": 0.3}
     with jax.enable_x64(True):
         _, r = Reservoir(units=1, leak=0.3).step(fixed, np.array([[0.2]]), np.array([[0.5]]), 0.0)
     np.testing.assert_allclose(r, [[0.190514313761]], atol=1e-12)
