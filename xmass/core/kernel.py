@@ -95,7 +95,7 @@ def one_kernel(function: Callable[..., Any], first: Any, *args: Any) -> Any:
     zero, consts = lax.optimization_barrier((jnp.int32(0), closed.consts))
 
     def kernel(zero: jax.Array, consts: list[jax.Array], first: jax.Array, *leaves: jax.Array) -> list[jax.Array]:
-        read = sum(((x.ravel()[0] != 0).astype(jnp.int32) for x in consts if x.size), jnp.int32(0))
+        read = sum(((x.ravel()[0] != jnp.zeros((), x.dtype)).astype(jnp.int32) for x in consts if x.size), jnp.int32(0))
         return jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, consts))(first + (read & zero), *leaves)
 
     with set_xla_metadata(**_ONE_KERNEL):
