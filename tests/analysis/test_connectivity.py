@@ -163,6 +163,7 @@ def test_average_is_the_mean_through_fisher_z():
     assert averaged.fc.attrs["averaged_over"] == "subject (3)"
 
 
+@pytest.mark.long
 def test_the_standard_error_covers_the_truth_as_often_as_it_says():
     # 400 experiments of 20 correlated pairs: the true r lies within one standard error in 67 % (t with 19 degrees) of them
     truth, rng = 0.6, np.random.default_rng(1)

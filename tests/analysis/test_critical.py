@@ -88,6 +88,7 @@ def test_jansen_rit_has_the_points_of_grimbert_and_faugeras(bounds, near, value,
     assert str(found.kind.values) == ("hopf" if hertz else "fold")
 
 
+@pytest.mark.long
 def test_larter_breakspear_starts_to_oscillate():
     found = crossing(xm.LarterBreakspearStep(), "d_V", bounds=(0.45, 0.6))
     assert float(found.d_V) == pytest.approx(0.515272, abs=5e-7)
@@ -95,6 +96,7 @@ def test_larter_breakspear_starts_to_oscillate():
     assert float(found.frequency) == pytest.approx(1000 * 0.6788 / (2 * np.pi), abs=0.01)
 
 
+@pytest.mark.long
 def test_lorenz_has_its_pitchfork_and_its_hopf_point():
     # rho = 1, and sigma (sigma + beta + 3) / (sigma - beta - 1) with frequency sqrt(beta (sigma + rho))
     first = crossing(xm.LorenzStep(), "rho", bounds=(0.5, 40.0), dt=0.01)
@@ -174,6 +176,7 @@ def test_inhibition_that_follows_the_coupling_holds_up_to_the_known_value():
     np.testing.assert_allclose(found.S_e, 0.16475721, atol=1e-6)
 
 
+@pytest.mark.long
 def test_a_derived_parameter_has_the_subjects_of_the_connectome():
     weights = SC.weights * xr.DataArray([1.0, 2.0], dims="subject", coords={"subject": ["S1", "S2"]})
     cohort = SC.assign(weights=weights)[["weights"]]
@@ -184,6 +187,7 @@ def test_a_derived_parameter_has_the_subjects_of_the_connectome():
     np.testing.assert_allclose(found["coupling.k"].sel(subject=["S1", "S2"]), [0.05, 0.1], rtol=1e-9)
 
 
+@pytest.mark.long
 def test_each_region_of_a_bank_has_its_own_value():
     shift = xr.DataArray([-0.5, 0.0, 0.2], dims="region")
     found = crossing(Normal(shift=shift), "a", bounds=(-1.0, 0.5))

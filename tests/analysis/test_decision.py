@@ -85,6 +85,7 @@ def test_a_lazy_result_stays_lazy():
     xr.testing.assert_identical(lazy.compute(), xm.decision(data))
 
 
+@pytest.mark.long
 def test_rates_that_were_averaged_in_the_run():
     # Each average has a time dim of its own; the choice is that of the averages of the instantaneous rates.
     sim = xm.Simulator(xm.WongWangStep.noisy(), dt=0.5)

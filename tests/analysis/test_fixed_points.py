@@ -76,6 +76,7 @@ def test_generic_2d_over_a_sweep_has_the_roots_of_its_cubic():
         np.testing.assert_allclose(here.W[: len(real)], a[i] + 1.5 * real + c2[j] * real**2, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.long
 def test_wilson_cowan_is_bistable_with_a_saddle_between():
     found = points(xm.WilsonCowanStep())
     np.testing.assert_allclose(values(found, "rE"), [0.0, 0.178037, 0.462465], atol=1e-6)
@@ -100,6 +101,7 @@ def test_montbrio_has_node_saddle_and_focus(J, r, focus):
     assert (found.eigenvalues[:2].imag == 0).all()
 
 
+@pytest.mark.long
 def test_montbrio_has_every_real_root_of_its_quartic():
     # With v = -Delta / (2 pi r): r^4 - J/pi^2 r^3 - eta/pi^2 r^2 - Delta^2 / (4 pi^4) = 0; one root is a negative rate,
     # out of the declared bounds of r and there without them.
@@ -124,6 +126,7 @@ def test_lorenz_has_its_three_points():
     assert not found.stable.any()
 
 
+@pytest.mark.long
 def test_jansen_rit_between_its_saddle_nodes():
     # Grimbert and Faugeras 2006: three branches between -41.3 and 113.6 Hz; the upper one is stable up to 89.83 Hz.
     drive = xr.DataArray([-60.0, 0.0, 80.0, 100.0, 120.0], dims="p")

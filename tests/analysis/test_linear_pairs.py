@@ -61,6 +61,7 @@ def test_the_density_integrates_to_the_covariance():
     np.testing.assert_allclose(total, twin["covariance.x.y"], atol=0.01 * float(abs(twin["covariance.x"]).max()))  # what is above 1 kHz
 
 
+@pytest.mark.long
 def test_bold_and_its_source_and_units():
     node = xm.WongWangExcInhStep(noise_e=xm.WhiteNoise(sigma=0.002), noise_i=xm.WhiteNoise(sigma=0.002))
     sim = xm.Simulator(xm.Network(node, SC, coupling=xm.AdditiveCoupling(k=0.05, source="S_e", target="coupling")), dt=1.0)

@@ -290,6 +290,7 @@ def test_where_the_mean_leaves_the_fixed_point_it_says_so():
 
 
 # -------------------------------------------------------------------------------------------------------- sweeps and branches
+@pytest.mark.long
 def test_sweeps_have_the_dims_of_the_parameters():
     p = xr.Dataset({"coupling.k": ("k", [0.05, 0.1]), "noise_x.sigma": ("sigma", [0.1, 0.2, 0.3]), "speed": ("speed", [2.0, 10.0])})
     p = p.assign_coords(k=["weak", "strong"])
@@ -303,6 +304,7 @@ def test_sweeps_have_the_dims_of_the_parameters():
     np.testing.assert_allclose(found["covariance.x"].isel(k=1, sigma=1, speed=1), one["covariance.x"], rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.long
 def test_the_branch_is_that_of_the_start_or_of_near():
     sim = xm.Simulator(xm.WilsonCowanStep(noise_rE=white(0.001)), dt=0.1)  # stable at 0 and at 0.4625 (models/wilson_cowan)
     low, high = xm.linear_twin(sim), xm.linear_twin(sim, near={"rE": 0.45, "rI": 0.4})

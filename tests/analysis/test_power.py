@@ -122,6 +122,7 @@ def test_multitaper_is_the_mean_of_periodograms_with_each_taper(samples):
     np.testing.assert_allclose(power_spectrum(series(samples=samples), **MULTI), expected, rtol=1e-11)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("samples", [400, 401])
 @pytest.mark.parametrize("options", [MULTI, {"segment": 10.0}], ids=["multitaper", "welch"])
 def test_the_spectrum_of_white_noise_is_flat_and_adds_up_to_the_variance(samples, options):

@@ -19,6 +19,7 @@ def test_only_the_run_that_diverged_is_marked_when_regions_equal_the_tile():
     assert np.isfinite(run.fc.sel(a=p.a[:-1])).all()
 
 
+@pytest.mark.long
 def test_too_many_connectomes_are_refused_before_memory_is_taken():
     sc = xm.datasets.load_dataset("example_connectome")
     sim = xm.Simulator(xm.Network(xm.HopfStep(), sc, speed=5.0, coupling=xm.DiffusiveCoupling(source="x", target="x")), dt=0.1)

@@ -49,6 +49,7 @@ def test_the_double_scroll_has_the_factor_two_once():
     np.testing.assert_allclose(got, exact.y, atol=1e-5)  # error of order dt^4, grown over 20 units; with the factor twice it is 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [n for n, s in SYSTEMS.items() if s.method == "rk4" and not s.delayed])
 def test_steps_are_of_fourth_order(name):
     start, dt = SYSTEMS[name].initial, SYSTEMS[name].dt

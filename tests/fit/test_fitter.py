@@ -118,6 +118,7 @@ def test_regularisation_holds_a_number_near_its_start():
     assert abs(float(held.gamma) + 0.5) < 0.05 < abs(float(free.gamma) + 0.5)
 
 
+@pytest.mark.long
 def test_values_by_region_and_a_derived_map():
     regions = ["L", "M", "R"]
     truth = xr.DataArray([-0.5, -1.0, -2.0], dims="region", coords={"region": regions})
@@ -189,6 +190,7 @@ def test_gradients_equal_finite_differences(derivative):
         np.testing.assert_allclose(slope[:, k], (both[0] - both[1]) / 2e-5, atol=1e-6 * np.abs(slope).max())
 
 
+@pytest.mark.long
 def test_noise_is_common_unless_fresh_is_asked_for():
     sim = noisy()
     target = sim.run(seed=1, **NOISY)

@@ -130,6 +130,7 @@ def test_fc_says_nothing_about_the_noise_of_a_linear_network():
     assert known.standard_error.sel(parameter="sigma") > 1.0  # ten times the bounds
 
 
+@pytest.mark.long
 def test_coupling_strength_and_scale_of_weights_are_one_number():
     # only k times scale enters: at k = 0.2, scale = 1 the direction (dk, dscale) = (-0.2, 1) / norm changes nothing
     search = {"coupling.k": xm.Param(0.2, bounds=(0.0, 1.0)), "scale": xm.Param(1.0, bounds=(0.5, 1.5))}

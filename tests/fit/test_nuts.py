@@ -52,6 +52,7 @@ def exact_posterior(recorded):
     return covariance @ (x.T @ recorded.x.values.ravel() / SD**2), covariance
 
 
+@pytest.mark.long
 def test_posterior_of_a_linear_gaussian_problem_is_the_analytic_one():
     recorded = recording()
     tree = fitter_of(NORMAL).sample(recorded, draws=600, chains=2, warmup=200, seed=1, likelihood=LIKELIHOOD, predictive=20, progress=False)

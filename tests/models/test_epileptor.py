@@ -230,6 +230,7 @@ def test_only_nodes_above_the_threshold_seize():
         assert (x1.max("time").isel(region=0) > 0).values.tolist() == [False, False, True, True, True]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("start", [(-1.0, -6.0, 3.0, -0.5, 0.1, -0.1), (0.3, -1.0, 3.4, 0.2, 0.3, 0.0), (-0.8, -2.0, -0.4, 0.0, 0.1, 0.0)])
 @pytest.mark.parametrize("modification", [0.0, 0.4, 1.0])
 def test_gradients_are_right_on_every_branch(start, modification):
@@ -297,6 +298,7 @@ def cycle(r):
     return stop - start, (x1.min(), x1.max(), z.min(), z.max())
 
 
+@pytest.mark.long
 def test_limit_cycle_of_the_reduction():
     period, extremes = cycle(0.00035)
     np.testing.assert_allclose([period, *extremes], [1644.409, -2.00235, 0.66836, 2.90273, 4.11420], rtol=1e-5)

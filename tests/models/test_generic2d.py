@@ -58,6 +58,7 @@ def test_excitable_starts_to_cycle_at_a_hopf_point():
 
 
 # ------------------------------------------------------------------------------------------------------------- bistable
+@pytest.mark.long
 def test_bistable_has_a_node_a_saddle_and_a_focus():
     found = list(kinds(Step.bistable(), [[-1.6, -12.0], [-1.0, -4.0], [0.6, -0.9]]))
     golden = (np.sqrt(5) - 1) / 2  # V^3 + 2 V^2 - 1 = (V + 1)(V^2 + V - 1)
@@ -81,6 +82,7 @@ def test_bistable_keeps_the_node_or_the_cycle_by_its_start():
 
 
 # --------------------------------------------------------------------------------------------------------- Morris-Lecar
+@pytest.mark.long
 def test_morris_lecar_rests_in_a_node_beside_a_saddle():
     found = list(kinds(Step.morris_lecar(), [[-1.1, -5.4], [-0.6, -1.3], [0.7, -1.2]]))
     # Roots of -V^3 - V^2 + 0.6 V + 0.5, and W = 0.5 + 0.6 V - 4 V^2, by numpy.

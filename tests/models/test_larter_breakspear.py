@@ -83,6 +83,7 @@ def test_equations_are_the_published_ones():
         np.testing.assert_allclose(found, equations(state, c, **p) + np.array([0.1, 0.2, 0.3]), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.long
 def test_hopf_point():
     def growth(d_V):
         return np.linalg.eigvals(slopes(rest(d_V), d_V=d_V)).real.max()

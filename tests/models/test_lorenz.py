@@ -23,6 +23,7 @@ def test_derivative_and_one_step():
     np.testing.assert_allclose(one_step(model, state, inputs, 0.01, "rk4"), (1.111458067, 2.242777021, 2.943144978), rtol=2e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("side", [-1, 1])
 @pytest.mark.parametrize("rho", [14.0, 28.0])
 def test_fixed_points(rho, side):

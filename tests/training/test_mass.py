@@ -109,6 +109,7 @@ def test_parameters_of_the_model_and_initial_states_have_the_gradients_of_finite
             np.testing.assert_allclose(slopes[path][at], expected, rtol=1e-5, atol=1e-10)
 
 
+@pytest.mark.long
 def test_a_parameter_is_recovered_from_a_simulated_series():
     # Teacher: a Simulator with tau_e = 2 ms. Student: one unit whose input weight is held at 1 and whose tau_e starts at 1.
     time = np.arange(60) * 0.5

@@ -51,6 +51,7 @@ def test_lms_by_hand():
             LMS(**bad)
 
 
+@pytest.mark.long
 def test_force_with_the_network_of_its_paper():
     # tau dh/dt = -h + r W + o W_o, r = tanh h, o = r W_out, at dt / tau = 0.1 and g = 1.5: chaotic without the readout
     t = np.arange(3000) * 0.1

@@ -303,6 +303,7 @@ def task_network(dt, **late):
     return t.Sequential(hidden, t.LeakyReadout(tau=5.0, **common, **late), t.OverTime("max"))
 
 
+@pytest.mark.long
 def test_spiking_networks_train_with_labels():
     ds = xm.datasets.random_spike_trains(n_trials=16, n_steps=40, n_neurons=20, rate=40.0, dt=1.0)
     slopes = t.surrogate.InvSquare(xr.DataArray([10.0, 100.0], dims="alpha"))

@@ -65,6 +65,7 @@ def test_lorenz_free_run_over_one_lyapunov_time():
     assert errors.mean() < 4e-3  # independent code 1.3e-3, the paper 2.4e-3, and a factor of three for other starts
 
 
+@pytest.mark.long
 def test_double_scroll_free_run_over_one_lyapunov_time():
     ds = xm.datasets.chaotic_series("double_scroll", duration=1300.0, dt=0.025, include_initial=True).isel(time=slice(0, None, 10))
     variance = float(ds.var().to_dataarray().sum())  # the paper's normalisation of this task
@@ -83,6 +84,7 @@ def test_inferring_z_from_x_and_y():
     assert float(np.sqrt((wrong**2).mean())) == pytest.approx(8.7e-3, rel=0.1)
 
 
+@pytest.mark.long
 def test_reservoir_five_steps_ahead(lorenz):
     pairs = forecast_pairs(lorenz.isel(time=slice(0, 6000)), horizon=5)
     layer = Reservoir(units=200, leak=1.0, input_scaling=1 / 20, washout=495)
