@@ -142,3 +142,18 @@ def digest(*arrays: Any) -> str:
         found.update(f"{array.dtype.str} {array.shape}".encode())
         found.update(array.data)
     return found.hexdigest()[:12]
+
+
+def content(ds: xr.Dataset) -> str:
+    """A checksum of all values, labels among them, that is the same after a Dataset was stored and read."""
+    found = hashlib.sha256()
+    for name in sorted(map(str, ds.variables)):
+        values = np.asarray(ds[name].values)
+        if values.dtype.kind in "OUT":
+            found.update(canonical_json([name, list(values.shape), [str(v) for v in values.ravel().tolist()]]).encode())
+            continue
+        if values.dtype.kind in "mM":
+            values = values.astype(f"{values.dtype.kind}8[ns]")
+        found.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        found.update(np.ascontiguousarray(values).tobytes())
+    return found.hexdigest()

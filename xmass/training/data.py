@@ -57,10 +57,10 @@ def frame_of(
     y: str | Sequence[str],
     features: str | Sequence[str] | None,
     *,
-    counts: bool,
+    counts: bool | None,
     classes: Mapping[str, Any] | None = None,
 ) -> Frame:
-    """The frame of a Dataset to be learned; ``counts`` says that whole numbers are classes."""
+    """The frame of a Dataset to be learned; ``counts`` says whether whole numbers are classes, None that nobody knows."""
     if not isinstance(ds, xr.Dataset):
         raise TypeError(f"came a {type(ds).__name__}, needs a Dataset: array.to_dataset(name='x').")
     names, targets = names_of(x, "x"), names_of(y, "y")
@@ -75,7 +75,13 @@ def frame_of(
     if len(set(timed)) > 1:
         raise ValueError(f"some of y={list(targets)} have {rows.time!r} and some have not, needs all of one kind: train them apart.")
     kinds = [ds[n].dtype.kind for n in targets]
-    labelled_ = [k in "bOUST" or (k in "iu" and counts) for k in kinds]
+    if counts is None and any(k in "iu" for k in kinds):
+        name = next(n for n, k in zip(targets, kinds, strict=True) if k in "iu")
+        raise ValueError(
+            f"{name} holds whole numbers, and the losses do not say whether they are classes: ds.{name}.astype(float) for numbers; for "
+            "classes xm.training.CrossEntropy(), or a function whose attribute of is 'classes'."
+        )
+    labelled_ = [k in "bOUST" or (k in "iu" and bool(counts)) for k in kinds]
     found: np.ndarray | None = None
     if any(labelled_):
         if len(targets) > 1:
@@ -85,7 +91,7 @@ def frame_of(
                 f"{targets[0]} holds classes and has the dims {outputs[0].dims} that x has not, needs one label for each sample: "
                 f"select one with .isel({outputs[0].dims[0]}=0)."
             )
-        if not counts:
+        if counts is False:
             raise ValueError(
                 f"{targets[0]} holds classes, but a loss wants numbers: use xm.training.CrossEntropy(), or ds.{targets[0]}.astype(float)."
             )
@@ -96,10 +102,15 @@ def frame_of(
 
 def _wide(ds: xr.Dataset, x: Sequence[str], y: Sequence[str], features: str | Sequence[str] | None) -> tuple[Hashable, ...]:
     """Dims of inputs that are columns: by default those that targets have not."""
-    if features is not None:
-        return (features,) if isinstance(features, str) else tuple(features)
     own = {d for n in y for d in ds[n].dims}
     time = time_dim(ds[[*x, *y]])
+    if features is not None:
+        given = (features,) if isinstance(features, str) else tuple(features)
+        known = list(dict.fromkeys(str(d) for n in (*x, *y) for d in ds[n].dims if d != time))
+        wrong = [d for d in given if d not in known]
+        if wrong:
+            raise ValueError(f"features names {wrong[0]!r}, needs dims of x or y that are not time: {known}.")
+        return given
     return tuple(dict.fromkeys(("feature", *(d for n in x for d in ds[n].dims if d not in own and d != time))))
 
 
@@ -128,6 +139,8 @@ def rows_in(ds: xr.Dataset, frame: Frame, *, checked: bool = True) -> Rows:
     if missing:
         raise KeyError(f"the Dataset has no {missing[0]!r}, which the fit had as x{nearest(missing[0], map(str, ds.data_vars))}")
     rows = rows_of(ds, [c.name for c in frame.inputs], frame.features)
+    if frame.classes is not None and (CLASS in rows.dims or CLASS in rows.coords):
+        raise ValueError(f"the Dataset has {CLASS!r}, which predictions call the classes: ds.rename({{{CLASS!r}: 'kind'}}), or drop_vars.")
     if checked:
         check_step(ds, rows, frame.dt, frame.time_unit)
     return rows
@@ -270,7 +283,12 @@ class Generator:
             raise TypeError(f"draw is a {type(draw).__name__}, needs a function draw(key) -> {{variable: array}}.")
         if not isinstance(like, xr.Dataset):
             raise TypeError(f"like is a {type(like).__name__}, needs a Dataset: one batch as an example.")
-        made = jax.eval_shape(lambda: draw(jax.random.key(0)))
+        try:
+            made = jax.eval_shape(lambda: draw(jax.random.key(0)))
+        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+            raise TypeError(
+                "draw(key) needs values of its key while it is compiled, as numpy does: write it with jax.random and jax.numpy alone."
+            ) from error
         if not isinstance(made, Mapping):
             raise TypeError(f"draw(key) made a {type(made).__name__}, needs {{variable: array}}.")
         for name, array in made.items():
@@ -279,6 +297,21 @@ class Generator:
             if array.shape != like[name].shape:
                 raise ValueError(f"draw(key) makes {name!r} of shape {array.shape}, needs {like[name].shape} as in like.")
         self.draw, self.like, self.classes, self.names = draw, like, dict(classes or {}), tuple(made)
+
+    def check(self, frame: Frame) -> None:
+        """That all variables of a fit are drawn, and labels are known ones."""
+        absent = [c.name for c in (*frame.inputs, *frame.outputs) if c.name not in self.names]
+        if absent:
+            raise KeyError(f"draw(key) makes no {absent[0]!r}, which the fit has: it makes {list(self.names)}.")
+        if frame.classes is not None:
+            name = frame.outputs[0].name
+            drawn = np.unique(np.asarray(self.draw(jax.random.key(0))[name]))
+            new = sorted(set(drawn.tolist()) - set(frame.classes.tolist()))
+            if new:
+                raise ValueError(
+                    f"draw(key) makes {name}={new[0]!r}, which like has not, needs all labels: Generator(..., "
+                    f"classes={{{name!r}: {sorted({*drawn.tolist(), *frame.classes.tolist()})}}})."
+                )
 
     def sample(self, seed: int = 0) -> xr.Dataset:
         """One batch as a Dataset, for validation or to look at."""
@@ -298,7 +331,10 @@ class Generator:
         target = jnp.concatenate(y, axis=-1)
         target = jnp.swapaxes(target, 0, 1) if frame.timed else target
         if frame.classes is not None:
-            target = jnp.searchsorted(jnp.asarray(frame.classes), target[..., 0].astype(frame.classes.dtype)).astype(jnp.int32)
+            known, target = jnp.asarray(frame.classes), target[..., 0]
+            at = jnp.searchsorted(known, target.astype(known.dtype)).astype(jnp.int32)
+            # a label that is none of them has no number, and a loss that is not finite
+            target = jnp.where(known[jnp.minimum(at, len(known) - 1)] == target.astype(known.dtype), at, len(known))
         return inputs, target
 
     def _laid(self, value: Any, column: Column, dims: Sequence[Hashable], sizes: Sequence[int], dtype: Any) -> jax.Array:

@@ -78,7 +78,7 @@ class Memory:
         """Whole passes, or what is left of one."""
         per = self.per_epoch
         if done % per == 0 and total - done >= per:
-            return per * min(self.every, (total - done) // per)
+            return per * min(self.every - done // per % self.every, (total - done) // per)
         return min(per - done % per, total - done)
 
     def run(self, program: Program, state: Any, carried: Carried, done: int, count: int, stop: Callable[[], bool]) -> tuple[Any, Any]:
@@ -244,6 +244,7 @@ def feed_of(
                 map(jnp.asarray, (inputs_of(validation, frame, held_rows, dtype), targets_of(validation, frame, held_rows, dtype)))
             )
     if isinstance(ds, Generator):
+        ds.check(frame)
         rows = rows_in(ds.like, frame, checked=False)
         batch = int(np.prod(rows.sizes[:-1], dtype=int))
         if batch_size not in (None, batch):

@@ -15,7 +15,7 @@ from xmass.training.feeds import LARGEST, check_size
 from xmass.training.frame import Rows
 from xmass.training.program import Program
 from xmass.training.saved import COORDINATES
-from xmass.training.setup import Setup, check_names, dims_of, given_weights
+from xmass.training.setup import Setup, check_names, dims_of, given_weights, labels_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,16 +108,8 @@ class Fitted:
 
     def _coords(self, ds: xr.Dataset) -> dict[Hashable, Any]:
         """Names of the columns that go in, and of those that come out."""
-        names = self.program.model.names
-        found: dict[Hashable, Any] = {}
-        into, out = f"{names[0]}_input", f"{names[-1]}_unit"
-        labels = [label for c in self.frame.inputs for label in c.labels]
-        if into in ds.dims and ds.sizes[into] == len(labels):
-            found[into] = labels
-        ends = list(self.frame.classes) if self.frame.classes is not None else [n for c in self.frame.outputs for n in c.labels]
-        if out in ds.dims and ds.sizes[out] == len(ends):
-            found[out] = ends
-        return found
+        found = labels_of(self.program.model, self.frame)
+        return {d: labels for d, labels in found.items() if d in ds.dims and ds.sizes[d] == len(labels)}
 
 
 def _framed(part: tuple[xr.Dataset, Rows], frame: Frame) -> tuple[xr.Dataset, Frame, Rows]:

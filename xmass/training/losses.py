@@ -133,6 +133,7 @@ class CrossEntropy(Loss):
 
     def value(self, output: jax.Array, target: jax.Array, weights: Weights) -> jax.Array:
         """Mean cross-entropy."""
+        _check_classes("CrossEntropy", output, target)
         optax = _optax()
         smooth = not isinstance(self.label_smoothing, (int, float)) or self.label_smoothing != 0
         with jax.numpy_dtype_promotion("standard"):  # optax is written for it
@@ -206,6 +207,7 @@ class Accuracy(eqx.Module):
 
     def __call__(self, output: jax.Array, target: jax.Array, weights: Weights) -> jax.Array:
         """Part of the targets that are met."""
+        _check_classes("Accuracy", output, target)
         if not jnp.issubdtype(target.dtype, jnp.integer):
             target = jnp.argmax(target, axis=-1)
         return jnp.mean((jnp.argmax(output, axis=-1) == target).astype(output.dtype))
@@ -225,3 +227,12 @@ class R2(eqx.Module):
         """The coefficient."""
         around = target - jnp.mean(target, axis=tuple(range(target.ndim - 1)), keepdims=True)
         return 1.0 - jnp.sum((output - target) ** 2) / jnp.sum(around**2)
+
+
+def _check_classes(name: str, output: jax.Array, target: jax.Array) -> None:
+    """Refuse one column: the largest of one output is always that one."""
+    if output.shape[-1] < 2:
+        raise ValueError(
+            f"{name} has one output and targets of {target.dtype}, needs classes: whole numbers, booleans or text, as in "
+            "ds.y.astype(int), or a column of probabilities for each of two or more."
+        )

@@ -16,6 +16,7 @@ from xmass.core.model import declared_parameters, parameter_value
 from xmass.core.param import Param
 from xmass.fit.fingerprint import fingerprint
 from xmass.labelled.provenance import VERSIONS, Encoder, canonical_json, decode, differences, versions
+from xmass.training.checkpoint import CHECKSUM, content
 from xmass.training.data import Frame
 from xmass.training.frame import Column
 from xmass.training.runs import Runs
@@ -109,6 +110,7 @@ def write_weights(
         MODEL: canonical_json(said_model(model)),
         SEED: canonical_json(None if seed is None else Encoder().encode(seed)),
         VERSIONS: canonical_json(versions()),
+        CHECKSUM: content(ds),
     }
     text = {n: c.astype(object) for n, c in ds.coords.items() if c.dtype.kind in "UT"}
     beside, old = (place.with_name(f"{place.name}.{end}") for end in ("part", "old"))
@@ -138,8 +140,11 @@ def read_weights(path: str | Path, model: Sequential) -> tuple[xr.Dataset, Frame
         with xr.open_zarr(path, consolidated=False, chunks=None) as opened:
             ds = opened.load()
         frame, found, seed = (json.loads(ds.attrs[name]) for name in (FRAME, MODEL, SEED))
+        whole = content(ds) == ds.attrs[CHECKSUM]
     except Exception as error:  # noqa: BLE001  whatever a damaged file makes zarr raise
         raise ValueError(f"{path} holds no weights of a Trainer, or is damaged ({type(error).__name__}: {error}).") from None
+    if not whole:
+        raise ValueError(f"{path} is damaged: its checksum differs. Save the weights again, or train again.")
     own = json.loads(canonical_json(said_model(model)))
     if found != own:
         raise ValueError(f"{path} holds the weights of another network: {'; '.join(differences(found, own)[:5])}.")

@@ -120,6 +120,9 @@ class Sequential(eqx.Module):
         if not layers:
             raise ValueError("a network needs at least one layer: xm.training.Sequential(xm.training.Linear()).")
         self.layers = tuple(layers)
+        wrong = [name for name in self.names if not name or any(c in name for c in "/.")]
+        if wrong:
+            raise ValueError(f"a layer is named {wrong[0]!r}, needs a name without '/' and '.', which part the names of arrays.")
         if len(set(self.names)) < len(self.names):
             raise ValueError(f"the layers are named {list(self.names)}, needs different names: give them with name=.")
 

@@ -21,7 +21,6 @@ from xmass.labelled.schema import UNITS
 from xmass.labelled.suggest import nearest
 from xmass.labelled.units import counted, same_dimension, to_declared
 from xmass.training.data import CLASS, Frame
-from xmass.training.losses import Loss
 from xmass.training.optimizers import built, is_transformation
 from xmass.training.program import Program
 from xmass.training.runs import Runs
@@ -101,12 +100,15 @@ def _owners(model: Sequential, losses: Terms) -> list[tuple[str, Any]]:
     return owners + [(f"/{name}/", loss) for name, loss in losses.items() if isinstance(loss, eqx.Module)]
 
 
-def frozen_paths(frozen: str | Sequence[str], weights: Mapping[str, Weight]) -> tuple[str, ...]:
+def frozen_paths(frozen: str | Sequence[str], weights: Mapping[str, Weight], params: Iterable[str]) -> tuple[str, ...]:
     """Arrays that stay: those that are fixed, and those that were named, alone or by their layer."""
     named_ = (frozen,) if isinstance(frozen, str) else tuple(frozen)
     stay = [p for p, w in weights.items() if w.fixed]
     for name in named_:
         hit = [p for p in weights if p == name or p.rpartition(".")[0] == name]
+        trained = [p for p in params if p == name or p.rpartition(".")[0] == name]
+        if trained:
+            raise ValueError(f"frozen names {name!r}, but {trained[0]} is a Param, which is trained: give it as a number.")
         if not hit:
             raise ValueError(f"frozen names {name!r}, which is no array or layer of the network{nearest(name, list(weights))}")
         stay += hit
@@ -176,7 +178,7 @@ def setup(
         layout=layout,
         numbers={p: v for p, v in numbers.items() if not p.startswith("/")},
         varied=tuple(p for p in runs.held if p not in ("seed", "learning rate") and p not in params and not p.startswith("/")),
-        frozen=frozen_paths(frozen, weights),
+        frozen=frozen_paths(frozen, weights, params),
         runs=runs.count,
         seeded="seed" in runs.held and bool(runs.sizes),
         timed=frame.timed,
@@ -199,7 +201,7 @@ def setup(
     if schedule is None and not is_transformation(optimizer):
         rates = (runs.flat("learning rate") if "learning rate" in runs.held else spread(rate)).astype(dtype)
     single = {p: Weight((), (), jax.nn.initializers.zeros) for p in params}
-    given = {} if initial is None else given_weights(initial, {**weights, **single}, runs)
+    given = {} if initial is None else given_weights(_by_label(initial, labels_of(whole, frame)), {**weights, **single}, runs)
     given = {p: v if v.ndim > len({**weights, **single}[p].shape) else spread(v) for p, v in given.items()}
     start |= {p: layout_start(layout, p, v).astype(dtype) for p, v in given.items() if p in params}
     ready = {p: v.astype(dtype) for p, v in given.items() if p in weights}
@@ -271,9 +273,10 @@ def _check_ends(program: Program, frame: Frame) -> None:
         raise ValueError(f"{frame.outputs[0].name} has no time, but the outputs have: add xm.training.OverTime('last') to the network.")
 
 
-def counts_of(losses: Terms) -> bool:
-    """Whether whole numbers are classes: not where a loss wants numbers."""
-    return not any(isinstance(loss, Loss) and loss.of == "numbers" for loss in losses.values())
+def counts_of(losses: Terms) -> bool | None:
+    """Whether whole numbers are classes: not where a loss wants numbers; None where no loss says it."""
+    said = {getattr(loss, "of", None) for loss in losses.values()}
+    return False if "numbers" in said else True if "classes" in said else None
 
 
 def check_names(runs: Runs, names: Iterable[Hashable], what: str) -> None:
@@ -291,9 +294,31 @@ def dims_of(path: str, weight: Weight) -> tuple[str, ...]:
     return tuple(f"{layer}_{d}" for d in weight.dims)
 
 
+def labels_of(model: Sequential, frame: Frame) -> dict[str, list[Any]]:
+    """Names of the columns that go in, and of those that come out, by the dims of weights."""
+    ends = list(frame.classes) if frame.classes is not None else [n for c in frame.outputs for n in c.labels]
+    return {f"{model.names[0]}_input": [n for c in frame.inputs for n in c.labels], f"{model.names[-1]}_unit": ends}
+
+
+def _by_label(ds: Any, labels: Mapping[str, list[Any]]) -> xr.Dataset:
+    """Weights with columns in the order of those of the data."""
+    if not isinstance(ds, xr.Dataset):
+        raise TypeError(f"initial is a {type(ds).__name__}, needs a Dataset of weights, as trainer.weights is.")
+    for d, known in labels.items():
+        if d in ds.coords and d in ds.dims and ds[d].values.tolist() != (wanted := np.asarray(known).tolist()):
+            if sorted(map(str, ds[d].values)) != sorted(map(str, wanted)) or len(set(wanted)) < len(wanted):
+                raise ValueError(
+                    f"initial has {d}={ds[d].values.tolist()}, needs the columns of the data, {wanted}: "
+                    f".drop_vars({d!r}) if they are the same."
+                )
+            ds = ds.sel({d: wanted})
+    return ds
+
+
 def given_weights(ds: xr.Dataset, weights: Mapping[str, Weight], runs: Runs) -> dict[str, np.ndarray]:
-    """Arrays by path from a Dataset of weights, for :meth:`Trainer.fit`."""
+    """Arrays by path from a Dataset of weights, for :meth:`Trainer.fit`; runs are taken by their labels."""
     found = {}
+    ds = _in_order(ds, runs)
     for name in map(str, ds.data_vars):
         if name not in weights:
             raise ValueError(f"initial has {name!r}, which is no array of the network{nearest(name, list(weights))}")
@@ -306,7 +331,7 @@ def given_weights(ds: xr.Dataset, weights: Mapping[str, Weight], runs: Runs) -> 
         if wrong:
             raise ValueError(f"{name} of initial has the dim {wrong[0]!r} too much: select one with .isel({wrong[0]}=0).")
         absent = {d: n for d, n in runs.sizes.items() if d not in value.dims} if lead else {}
-        value = (value.expanddims_of(absent) if absent else value).transpose(*(runs.sizes if lead else ()), *dims)
+        value = (value.expand_dims(absent) if absent else value).transpose(*(runs.sizes if lead else ()), *dims)
         values = np.asarray(value.values, dtype=np.float64)
         values = values.reshape(-1, *values.shape[len(runs.sizes) :]) if lead else values
         if values.shape[-len(weight.shape) :] != weight.shape and weight.shape:
@@ -315,3 +340,17 @@ def given_weights(ds: xr.Dataset, weights: Mapping[str, Weight], runs: Runs) -> 
             raise ValueError(f"{name} of initial has values that are not finite, needs none.")
         found[name] = values
     return found
+
+
+def _in_order(ds: xr.Dataset, runs: Runs) -> xr.Dataset:
+    """Weights with their runs in the order of those that are to be."""
+    for d, known in runs.coords.items():
+        if d not in ds.coords or d not in ds.dims or d not in known.dims:
+            continue
+        if set(ds[d].values.tolist()) != set(known.values.tolist()):
+            raise ValueError(
+                f"initial has {d}={ds[d].values.tolist()}, needs the labels of the hyper-parameters, {known.values.tolist()}: select one "
+                f"with .isel({d}=0), or .assign_coords({d}=...)."
+            )
+        ds = ds.sel({d: known.values}) if not np.array_equal(ds[d].values, known.values) else ds
+    return ds

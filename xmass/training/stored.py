@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Hashable
 from dataclasses import fields
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xmass.training.checkpoint import content
 from xmass.training.frame import Column
 from xmass.training.grid import TrainedGrid
 from xmass.training.layer import FeatureLayer
@@ -83,7 +85,7 @@ def load_trained(path: str | Path) -> Trained | TrainedGrid:
         coords = {n: (c["dims"], _values(c)) for n, c in grid["coords"].items()}
         index = xr.DataArray(np.arange(len(models)).reshape(grid["shape"]), dims=grid["dims"], coords=coords, name="run")
         return TrainedGrid(index, tuple(models))
-    except (KeyError, TypeError, IndexError, OSError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}): fit again, and save.") from error
 
 
@@ -104,6 +106,7 @@ def _said(model: Trained) -> dict[str, Any]:
         "ahead": model.ahead,
         "increment": model.increment,
         "path": None if model.path is None else str(model.path),
+        "sha256": [content(model.weights), content(model.history)],
     }
 
 
@@ -138,8 +141,12 @@ def _write(path: str | Path, parts: list[tuple[str, dict[str, Any], Trained]], g
         for name, ds in (("weights", model.weights), ("history", model.history)):
             text = {n: c.astype(object) for n, c in ds.coords.items() if c.dtype.kind in "UT"}
             ds.assign_coords(text).to_zarr(beside, group=f"{group}{name}", consolidated=False, mode="a")
-    shutil.rmtree(path, ignore_errors=True)
-    beside.replace(path)
+    old = path.with_name(f"{path.name}.old")
+    if path.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(path, old)
+    os.replace(beside, path)
+    shutil.rmtree(old, ignore_errors=True)
     return path
 
 
@@ -157,6 +164,8 @@ def _read(path: Path, group: str, said: dict[str, Any]) -> Trained:
     for name in ("weights", "history"):
         with xr.open_zarr(path, group=f"{group}{name}", consolidated=False, decode_timedelta=False) as ds:
             found.append(_with_text(ds.load()))
+    if [content(ds) for ds in found] != said["sha256"]:
+        raise ValueError("its checksum differs")
     return Trained(
         layer=LAYERS[said["layer"]](**{k: tuple(v) if isinstance(v, list) else v for k, v in said["options"].items()}),
         weights=found[0],

@@ -150,7 +150,7 @@ class Trainer:
             Inputs and targets with a time dim of one step. Dims that are neither time nor ``features`` are a batch. One with dask arrays
             is read batch by batch.
         x, y : str or sequence of str
-            Variables. Text and booleans in ``y`` are classes, and so are whole numbers unless a loss wants numbers. ``y`` without time
+            Variables. Text and booleans in ``y`` are classes, and so are whole numbers if a loss is for classes. ``y`` without time
             needs a layer that ends it.
         epochs, steps : int
             Passes over the data, or updates: one of the two. An epoch of a generator is ``report_every`` updates.
@@ -165,7 +165,8 @@ class Trainer:
         shuffle : bool
             Samples in another order in every epoch. False is faster for data on disk.
         initial : Dataset, optional
-            Weights and parameters to start from, as ``trainer.weights`` has them; those that it lacks are drawn.
+            Weights and parameters to start from, as ``trainer.weights`` has them; those that it lacks are drawn. Runs and columns go
+            by their labels.
         patience : int, optional
             Stop after so many entries of the history without a better loss, that of ``validation`` if there is one.
         keep : {"last", "best"}
@@ -179,7 +180,8 @@ class Trainer:
         checkpoint_every : int, optional
             Entries of the history between two of these; by default one is written every ten seconds. The end is always written.
         resume : bool
-            Go on from the checkpoint if it is there: the result is bit for bit that of one uninterrupted fit.
+            Go on from the checkpoint if it is there: the weights are bit for bit those of one uninterrupted fit. Where the earlier one
+            ended between two entries of the history, there is one entry more.
         progress : bool, optional
             Show a bar: after a few seconds by default, at once, or never.
 
@@ -206,7 +208,9 @@ class Trainer:
         source = ds.like if isinstance(ds, Generator) else ds
         frame = frame_of(source, x, y, features, counts=counts, classes=ds.classes if isinstance(ds, Generator) else None)
         plan = _plan(epochs, steps, report_every, patience, keep, checkpoint_every, progress)
-        calls = (callbacks,) if callable(callbacks) else tuple(callbacks)
+        calls = (callbacks,) if callable(callbacks) else callbacks
+        if not isinstance(calls, Sequence) or not all(map(callable, calls)):
+            raise TypeError(f"callbacks={callbacks!r}, needs functions f(trainer, history).")
         with self._exact(), contextlib.ExitStack() as held:
             made = self._setup(frame, seed, initial)
             check_names(made.runs, {d for c in (*frame.inputs, *frame.outputs) for d in source[c.name].dims}, "the data")
@@ -215,7 +219,7 @@ class Trainer:
             if checkpoint is not None:
                 kept = Checkpoint(checkpoint, self._configuration(frame, feed, plan, seed, initial), resume)
                 held.enter_context(kept.lock())
-            return self._train(made, frame, feed, plan, calls, kept)
+            return self._train(made, frame, feed, plan, tuple(calls), kept)
 
     def _setup(self, frame: Frame, seed: Any, initial: xr.Dataset | None) -> Setup:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer, xr.DataArray)):
