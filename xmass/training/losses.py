@@ -24,6 +24,20 @@ class Loss(eqx.Module):
 
     Outputs are ``(time, batch, output)``, without time where a layer ends it; targets have the same shape, or are whole numbers
     ``(time, batch)`` that count classes. A subclass is optional: any function ``f(output, target, weights)`` of arrays is a loss.
+
+    Parameters
+    ----------
+    weight : float or DataArray
+        Factor in the sum of losses.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, xmass as xm
+    >>> class Largest(xm.training.Loss):
+    ...     def value(self, output, target, weights):
+    ...         return jnp.max(jnp.abs(output - target))
+    >>> float(Largest(weight=2.0)(jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 3.0]]), {}))
+    4.0
     """
 
     of: ClassVar[str] = "numbers"

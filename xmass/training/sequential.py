@@ -40,6 +40,18 @@ class Layer(eqx.Module):
 
     A subclass says which arrays it has for a number of inputs, and what it does with them. Fields declared with
     :func:`xmass.core.model.parameter` are its parameters: when :meth:`run` is called they are numbers in their declared unit.
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> class Differences(xm.training.Layer):
+    ...     def size(self, inputs):
+    ...         return inputs
+    ...
+    ...     def run(self, w, x, dt):
+    ...         return x - x[:1], {}
+    >>> xm.training.Sequential(Differences(), xm.training.Linear(2)).names
+    ('differences', 'linear')
     """
 
     records: ClassVar[tuple[Record, ...]] = ()

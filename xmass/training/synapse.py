@@ -65,6 +65,15 @@ class Alpha(Synapse):
     :math:`t = \tau`. Every step is exact:
 
     .. math:: g \leftarrow e^{-dt/\tau} (g + e\, (dt/\tau)\, h), \qquad h \leftarrow h e^{-dt/\tau} + \sum_i w_i s_i .
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import xmass as xm
+    >>> step, state = xm.training.Alpha(5.0).advance(5.0), (jnp.array(0.0), jnp.array(0.0))
+    >>> state, g = step(state, jnp.array(1.0))  # a spike
+    >>> round(float(step(state, jnp.array(0.0))[1]), 6)  # one time constant later it is at its peak
+    1.0
     """
 
     variables: ClassVar[int] = 2
@@ -91,14 +100,28 @@ class SynapticOutput(eqx.Module):
 
 
 class Current(SynapticOutput):
-    """g is the current."""
+    """g is the current.
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> xm.training.Current().current(0.5, -60.0)
+    0.5
+    """
 
     def current(self, g: jax.Array, v: jax.Array) -> jax.Array:
         return g
 
 
 class Conductance(SynapticOutput):
-    """g is a conductance: the current is g (E - v), with the potential v before the step."""
+    """g is a conductance: the current is g (E - v), with the potential v before the step.
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> xm.training.Conductance(E=-70.0).current(0.5, -60.0)
+    -5.0
+    """
 
     E: Any = parameter(0.0, "1", "reversal potential")
 
@@ -110,6 +133,13 @@ class MagnesiumBlock(SynapticOutput):
     r"""An NMDA conductance, which magnesium blocks at low potentials: :math:`g (E - v) / (1 + [Mg] / \beta\, e^{\alpha (v_{off} - v)})`.
 
     Jahr & Stevens (1990), doi:10.1523/JNEUROSCI.10-09-03178.1990. v is in mV here.
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> block = xm.training.MagnesiumBlock(E=10.0, magnesium=3.57)
+    >>> round(float(block.current(0.5, 0.0)), 5)  # half of 0.5 * 10
+    2.5
     """
 
     E: Any = parameter(0.0, "1", "reversal potential")

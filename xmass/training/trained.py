@@ -49,6 +49,16 @@ class Trained:
         penalty, and the chosen ``alpha``; for RLS and LMS the error before each correction over time.
     estimator : object, optional
         The readout, if it is one of your own.
+
+    Examples
+    --------
+    >>> import xmass as xm
+    >>> ds = xm.datasets.lorenz(duration=20.0)
+    >>> model = xm.training.NVAR(orders=[2]).fit(ds, x=["x", "y", "z"])
+    >>> sorted(model.weights)
+    ['x', 'x.intercept', 'y', 'y.intercept', 'z', 'z.intercept']
+    >>> model.forecast(5, from_=ds).sizes["time"]
+    5
     """
 
     layer: FeatureLayer
