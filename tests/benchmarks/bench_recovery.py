@@ -57,7 +57,8 @@ def backends(count: int) -> dict[str, tuple[object, int]]:
         "cma": (xm.fit.EvolutionBackend(population=16 if count < 68 else 32), {1: 20, 2: 25, 5: 50, 68: 300}[count]),
     }
     if count < 68:
-        made["nevergrad"] = (xm.fit.NevergradBackend("DE", population=32), {1: 15, 2: 25, 5: 50}[count])
+        found_by = xm.fit.NevergradBackend("DE", population=32) if count < 5 else xm.fit.NevergradBackend("CMA", population=16)
+        made["nevergrad"] = (found_by, {1: 15, 2: 25, 5: 60}[count])
     if count <= 2:
         made["grid"] = (xm.fit.GridBackend(points=11, levels=4), 4)
     return made
