@@ -59,6 +59,11 @@ def test_the_name_of_classes_is_taken(ds):
         t.Trainer(t.Sequential(t.Linear(), t.OverTime()), t.CrossEntropy()).fit(task, x="u", y="match", epochs=1)
 
 
+def test_label_smoothing_is_a_part():
+    with pytest.raises(ValueError, match=r"label_smoothing=3\.0"):
+        t.CrossEntropy(label_smoothing=3.0)
+
+
 # ---------------------------------------------------------------------------------------------------------- generators
 def test_generators_that_do_not_fit_are_refused():
     like = xr.Dataset({"u": (("trial", "time"), np.zeros((6, 4))), "k": (("trial",), np.array([0, 2, 0, 2, 0, 2]))})
@@ -153,6 +158,11 @@ def test_a_resumed_fit_reports_where_an_uninterrupted_one_does(ds, tmp_path):
 
 
 # ---------------------------------------------------------------------------------------------------------------- layers
+def test_one_sample_has_no_step_for_layers_that_use_time(ds):
+    with pytest.raises(ValueError, match="time has one sample"):
+        t.Trainer(t.LeakyReadout(), MSE).fit(ds.isel(time=[0]), x="u", y="z", epochs=1)
+
+
 def test_a_layer_with_a_trained_parameter_is_not_frozen_in_part(ds):
     trainer = t.Trainer(t.Sequential(Gain(gain=xm.Param(1.0)), t.Linear()), MSE, frozen="gain")
     with pytest.raises(ValueError, match=r"gain\.gain is a Param, which is trained"):

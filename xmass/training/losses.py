@@ -145,6 +145,11 @@ class CrossEntropy(Loss):
 
     label_smoothing: Any = parameter(0.0, "1", "part of the probability that is spread over all classes")
 
+    def __check_init__(self) -> None:
+        part = self.label_smoothing
+        if isinstance(part, (int, float)) and not 0 <= part < 1:
+            raise ValueError(f"label_smoothing={part!r}, needs a part: from 0 to below 1.")
+
     def value(self, output: jax.Array, target: jax.Array, weights: Weights) -> jax.Array:
         """Mean cross-entropy."""
         _check_classes("CrossEntropy", output, target)

@@ -17,10 +17,12 @@ import xarray as xr
 
 from xmass.fit.fingerprint import fingerprint
 from xmass.labelled.progress import Bar
+from xmass.labelled.schema import time_dim
 from xmass.training.checkpoint import Checkpoint, digest
 from xmass.training.data import Frame, Generator, frame_of
 from xmass.training.feeds import Carried, Feed, feed_of
 from xmass.training.fitted import Fitted, loaded
+from xmass.training.frame import names_of
 from xmass.training.history import History, restored, saved
 from xmass.training.interrupt import Interrupt
 from xmass.training.optimizers import adam
@@ -214,6 +216,7 @@ class Trainer:
         with self._exact(), contextlib.ExitStack() as held:
             made = self._setup(frame, seed, initial)
             check_names(made.runs, {d for c in (*frame.inputs, *frame.outputs) for d in source[c.name].dims}, "the data")
+            _check_step_known(self.model, source[list(names_of(x, "x"))])
             feed = feed_of(ds, frame, made.program, validation, batch_size=batch_size, shuffle=shuffle, report_every=report_every)
             kept = None
             if checkpoint is not None:
@@ -441,6 +444,13 @@ def _identity(part: Any) -> Any:
 def _shared(parts: _Parts) -> Program:
     """The program that was first made of these parts: it is compiled already. They are held, so that no other object has their place."""
     return parts.program
+
+
+def _check_step_known(model: Sequential, inputs: xr.Dataset) -> None:
+    """That there are two samples where a layer needs the time between them."""
+    time_ = time_dim(inputs)
+    if inputs.sizes[time_] < 2 and any(layer.uses_time for layer in model.layers):
+        raise ValueError(f"{time_} has one sample, and a layer with constants in ms needs the time between two: give a longer series.")
 
 
 class _Plan(NamedTuple):
