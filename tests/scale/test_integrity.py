@@ -19,7 +19,7 @@ import zarr
 import xmass as xm
 from tests.scale.cases import tree
 from xmass.__main__ import main
-from xmass.scale import ledger, work
+from xmass.scale import ledger
 from xmass.scale.lock import _began
 from xmass.scale.store import open_store
 
@@ -50,18 +50,6 @@ def values(full):
 @pytest.fixture
 def store(full, tmp_path):
     return shutil.copytree(full, tmp_path / "s.zarr")
-
-
-@pytest.fixture
-def simulated(monkeypatch):
-    calls, simulate = [], work.block
-
-    def block(resolved, box, **kwargs):
-        calls.append(box)
-        return simulate(resolved, box, **kwargs)
-
-    monkeypatch.setattr(work, "block", block)
-    return calls
 
 
 def lines(store):

@@ -18,7 +18,6 @@ import xmass as xm
 from tests.scale.cases import DURATION, arguments, network, sweep, tree
 from xmass.labelled.rebuild import DivergenceWarning
 from xmass.scale import store as store_module
-from xmass.scale import work
 from xmass.scale.lock import Lock, _began
 from xmass.scale.store import inspect, open_store
 
@@ -31,19 +30,6 @@ def fill(store, params=None, *, sim=None, chunks=None, **kwargs):
 @pytest.fixture(scope="module")
 def eager():
     return network().run(DURATION, sweep(), restart=True, **arguments())
-
-
-@pytest.fixture
-def simulated(monkeypatch):
-    """The chunks that are simulated, by their boxes."""
-    calls, simulate = [], work.block
-
-    def block(resolved, box, **kwargs):
-        calls.append(box)
-        return simulate(resolved, box, **kwargs)
-
-    monkeypatch.setattr(work, "block", block)
-    return calls
 
 
 def forget(store, *boxes):
