@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from xmass.labelled.provenance import CONFIGURATION, canonical_json, differences
+from xmass.scale import durable
 from xmass.scale.lock import Lock
 
 CHECKSUM = "sha256"
@@ -46,13 +47,9 @@ class Checkpoint:
         if not resume and self._there() is not None:
             raise FileExistsError(f"{self._there()} exists. To go on from it: resume=True; else delete it, or choose another path.")
 
-    @property
-    def _old(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.old")
-
     def _there(self) -> Path | None:
         """Where the last whole one is: killed between two moves, a process leaves the one before under its other name."""
-        return next((p for p in (self.path, self._old) if p.exists()), None)
+        return next((p for p in (self.path, aside(self.path)) if p.exists()), None)
 
     def lock(self) -> Lock:
         """Held during the fit."""
@@ -80,11 +77,22 @@ class Checkpoint:
         """Replace what is there."""
         beside = self.path.with_name(f"{self.path.name}.part")
         write_arrays(beside, arrays, self.configuration)
-        if self.path.exists():
-            shutil.rmtree(self._old, ignore_errors=True)
-            os.replace(self.path, self._old)
-        os.replace(beside, self.path)
-        shutil.rmtree(self._old, ignore_errors=True)
+        exchange(beside, self.path)
+
+
+def exchange(new: Path, place: Path) -> None:
+    """Move a directory into place; what was there is called ``.old`` until then, so that a kill leaves one of the two."""
+    old = aside(place)
+    if place.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(place, old)
+    os.replace(new, place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def aside(place: Path) -> Path:
+    """Where :func:`exchange` keeps what it replaces."""
+    return place.with_name(f"{place.name}.old")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any], configuration: Mapping[str, Any]) -> None:
@@ -95,10 +103,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], configuration: Mapping[s
     ds.attrs = {CONFIGURATION: canonical_json(configuration), CHECKSUM: _checksum(plain, configuration)}
     encoding = {n: {"compressors": None, "chunks": a.shape} if a.ndim else {"compressors": None} for n, a in plain.items()}
     ds.to_zarr(path, mode="w", consolidated=False, encoding=encoding, zarr_format=3)
-    for folder, _, files in os.walk(path):
-        for name in files:
-            with open(os.path.join(folder, name), "rb") as written:
-                os.fsync(written.fileno())
+    durable.sync_tree(path)
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -34,13 +34,13 @@ def fit_layer(
     washout: int | None,
 ) -> Trained | TrainedGrid:
     """What :meth:`FeatureLayer.fit` does."""
+    one = partial(_fit_one, ds=ds, x=x, y=y, readout=readout, features=features, target=target, washout=washout)
     grid = grid_of(layer)
     if grid is None:
-        return _fit_one(layer, ds, x=x, y=y, readout=readout, features=features, target=target, washout=washout)
+        return one(layer)
     taken = (*ds.dims, FEATURE) if isinstance(ds, xr.Dataset) else (FEATURE,)
     if isinstance(readout, Ridge) and readout.path:
         taken = (*taken, readout.path[0])
-    one = partial(_fit_one, ds=ds, x=x, y=y, readout=readout, features=features, target=target, washout=washout)
     return over_grid(grid, one, taken)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from xmass.core.model import declared_parameters, parameter_value
 from xmass.core.param import Param
 from xmass.fit.fingerprint import fingerprint
 from xmass.labelled.provenance import VERSIONS, Encoder, canonical_json, decode, differences, versions
-from xmass.training.checkpoint import CHECKSUM, content
+from xmass.training.checkpoint import CHECKSUM, content, exchange
 from xmass.training.data import Frame
 from xmass.training.frame import Column
 from xmass.training.runs import Runs
@@ -113,15 +112,11 @@ def write_weights(
         CHECKSUM: content(ds),
     }
     text = {n: c.astype(object) for n, c in ds.coords.items() if c.dtype.kind in "UT"}
-    beside, old = (place.with_name(f"{place.name}.{end}") for end in ("part", "old"))
+    beside = place.with_name(f"{place.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     place.parent.mkdir(parents=True, exist_ok=True)
     ds.assign_coords(text).to_zarr(beside, consolidated=False)
-    if place.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(place, old)
-    os.replace(beside, place)
-    shutil.rmtree(old, ignore_errors=True)
+    exchange(beside, place)
 
 
 def read_weights(path: str | Path, model: Sequential) -> tuple[xr.Dataset, Frame, Any]:

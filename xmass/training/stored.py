@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Hashable
 from dataclasses import fields
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xmass.training.checkpoint import content
+from xmass.training.checkpoint import content, exchange
 from xmass.training.frame import Column
 from xmass.training.grid import TrainedGrid
 from xmass.training.layer import FeatureLayer
@@ -141,12 +140,7 @@ def _write(path: str | Path, parts: list[tuple[str, dict[str, Any], Trained]], g
         for name, ds in (("weights", model.weights), ("history", model.history)):
             text = {n: c.astype(object) for n, c in ds.coords.items() if c.dtype.kind in "UT"}
             ds.assign_coords(text).to_zarr(beside, group=f"{group}{name}", consolidated=False, mode="a")
-    old = path.with_name(f"{path.name}.old")
-    if path.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(path, old)
-    os.replace(beside, path)
-    shutil.rmtree(old, ignore_errors=True)
+    exchange(beside, path)
     return path
 
 
